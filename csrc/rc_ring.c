@@ -1,0 +1,205 @@
+#include "rc_ring.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RC_CACHE_LINE 64
+
+/* The two sides live on cache lines of their own, so that one never slows the other down. */
+struct rc_ring {
+    int16_t *samples;
+    uint64_t mask;
+    _Alignas(RC_CACHE_LINE) _Atomic uint64_t head; /* written by the writer only */
+    _Atomic uint64_t flush_to;                     /* written by the writer only */
+    _Atomic uint64_t overruns;
+    _Alignas(RC_CACHE_LINE) _Atomic uint64_t tail; /* written by the reader only */
+    _Atomic uint64_t underruns;
+};
+
+static uint64_t own(const _Atomic uint64_t *position)
+{
+    /* relaxed: this side wrote it last, no one else does */
+    return atomic_load_explicit(position, memory_order_relaxed);
+}
+
+static uint64_t theirs(const _Atomic uint64_t *position)
+{
+    /* acquire: pairs with publish(), so the samples behind the position are visible too */
+    return atomic_load_explicit(position, memory_order_acquire);
+}
+
+static void publish(_Atomic uint64_t *position, uint64_t value)
+{
+    /* release: the samples copied before are visible to who sees the new position */
+    atomic_store_explicit(position, value, memory_order_release);
+}
+
+static void count_more(_Atomic uint64_t *counter, uint64_t more)
+{
+    /* relaxed, load and store instead of an atomic add: one side writes, others only look */
+    atomic_store_explicit(counter, own(counter) + more, memory_order_relaxed);
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+rc_ring *rc_ring_new(size_t capacity)
+{
+    if (capacity == 0 || capacity > (size_t)1 << 31)
+        return NULL;
+    size_t size = 1;
+    while (size < capacity)
+        size <<= 1;
+    rc_ring *ring = aligned_alloc(RC_CACHE_LINE, sizeof(rc_ring));
+    if (ring == NULL)
+        return NULL;
+    memset(ring, 0, sizeof(*ring));
+    ring->samples = calloc(size, sizeof(int16_t));
+    if (ring->samples == NULL) {
+        free(ring);
+        return NULL;
+    }
+    ring->mask = size - 1;
+    return ring;
+}
+
+void rc_ring_free(rc_ring *ring)
+{
+    if (ring == NULL)
+        return;
+    free(ring->samples);
+    free(ring);
+}
+
+size_t rc_ring_capacity(const rc_ring *ring)
+{
+    return (size_t)(ring->mask + 1);
+}
+
+static rc_ring_region region_at(rc_ring *ring, uint64_t position, size_t count)
+{
+    size_t at = (size_t)(position & ring->mask);
+    size_t first = smaller(count, rc_ring_capacity(ring) - at);
+    return (rc_ring_region){ring->samples + at, first, ring->samples, count - first};
+}
+
+size_t rc_ring_writable(const rc_ring *ring)
+{
+    return rc_ring_capacity(ring) - (size_t)(own(&ring->head) - theirs(&ring->tail));
+}
+
+rc_ring_region rc_ring_write_region(rc_ring *ring, size_t count)
+{
+    return region_at(ring, own(&ring->head), smaller(count, rc_ring_writable(ring)));
+}
+
+void rc_ring_write_commit(rc_ring *ring, size_t count)
+{
+    publish(&ring->head, own(&ring->head) + count);
+}
+
+static void copy_in(rc_ring *ring, const int16_t *samples, size_t count)
+{
+    rc_ring_region to = region_at(ring, own(&ring->head), count);
+    memcpy(to.first, samples, to.first_count * sizeof(int16_t));
+    memcpy(to.second, samples + to.first_count, to.second_count * sizeof(int16_t));
+    rc_ring_write_commit(ring, count);
+}
+
+size_t rc_ring_write(rc_ring *ring, const int16_t *samples, size_t count)
+{
+    size_t fits = smaller(count, rc_ring_writable(ring));
+    copy_in(ring, samples, fits);
+    if (fits < count)
+        count_more(&ring->overruns, count - fits);
+    return fits;
+}
+
+int rc_ring_write_entire(rc_ring *ring, const int16_t *samples, size_t count)
+{
+    if (rc_ring_writable(ring) < count)
+        return 0;
+    copy_in(ring, samples, count);
+    return 1;
+}
+
+void rc_ring_flush_to(rc_ring *ring, uint64_t position)
+{
+    uint64_t head = own(&ring->head);
+    publish(&ring->flush_to, position < head ? position : head);
+}
+
+uint64_t rc_ring_take_flush(rc_ring *ring)
+{
+    uint64_t tail = own(&ring->tail);
+    uint64_t target = theirs(&ring->flush_to);
+    if (target <= tail)
+        return 0;
+    publish(&ring->tail, target);
+    return target - tail;
+}
+
+size_t rc_ring_readable(rc_ring *ring)
+{
+    rc_ring_take_flush(ring);
+    return (size_t)(theirs(&ring->head) - own(&ring->tail));
+}
+
+rc_ring_region rc_ring_read_region(rc_ring *ring, size_t count)
+{
+    size_t ready = smaller(count, rc_ring_readable(ring));
+    return region_at(ring, own(&ring->tail), ready);
+}
+
+void rc_ring_read_release(rc_ring *ring, size_t count)
+{
+    publish(&ring->tail, own(&ring->tail) + count);
+}
+
+static void copy_out(rc_ring *ring, int16_t *samples, size_t count)
+{
+    rc_ring_region from = region_at(ring, own(&ring->tail), count);
+    memcpy(samples, from.first, from.first_count * sizeof(int16_t));
+    memcpy(samples + from.first_count, from.second, from.second_count * sizeof(int16_t));
+    rc_ring_read_release(ring, count);
+}
+
+size_t rc_ring_read(rc_ring *ring, int16_t *samples, size_t count)
+{
+    size_t ready = smaller(count, rc_ring_readable(ring));
+    copy_out(ring, samples, ready);
+    if (ready < count)
+        count_more(&ring->underruns, count - ready);
+    return ready;
+}
+
+int rc_ring_read_entire(rc_ring *ring, int16_t *samples, size_t count)
+{
+    if (rc_ring_readable(ring) < count)
+        return 0;
+    copy_out(ring, samples, count);
+    return 1;
+}
+
+uint64_t rc_ring_head(const rc_ring *ring)
+{
+    return theirs(&ring->head);
+}
+
+uint64_t rc_ring_tail(const rc_ring *ring)
+{
+    return theirs(&ring->tail);
+}
+
+uint64_t rc_ring_overruns(const rc_ring *ring)
+{
+    return atomic_load_explicit(&ring->overruns, memory_order_relaxed);
+}
+
+uint64_t rc_ring_underruns(const rc_ring *ring)
+{
+    return atomic_load_explicit(&ring->underruns, memory_order_relaxed);
+}

@@ -1,0 +1,10 @@
+"""The audio core of realtime voice: rings, resampling, VAD, gate, framing and the device callback, in C.
+
+Every buffer of samples is signed 16-bit little-endian PCM unless a name says otherwise; anything
+with a contiguous buffer will do (bytes, bytearray, memoryview, array, numpy). The package imports
+nothing: no asyncio, no numpy, no sockets.
+"""
+
+from realtime_core.ring import Ring
+
+__all__ = ["Ring"]

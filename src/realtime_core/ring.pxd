@@ -1,0 +1,29 @@
+from libc.stdint cimport int16_t, uint64_t
+
+
+cdef extern from "rc_ring.h" nogil:
+    ctypedef struct rc_ring:
+        pass
+
+    rc_ring *rc_ring_new(size_t capacity)
+    void rc_ring_free(rc_ring *ring)
+    size_t rc_ring_capacity(const rc_ring *ring)
+    size_t rc_ring_writable(const rc_ring *ring)
+    size_t rc_ring_write(rc_ring *ring, const int16_t *samples, size_t count)
+    int rc_ring_write_entire(rc_ring *ring, const int16_t *samples, size_t count)
+    void rc_ring_flush_to(rc_ring *ring, uint64_t position)
+    size_t rc_ring_readable(rc_ring *ring)
+    size_t rc_ring_read(rc_ring *ring, int16_t *samples, size_t count)
+    int rc_ring_read_entire(rc_ring *ring, int16_t *samples, size_t count)
+    uint64_t rc_ring_head(const rc_ring *ring)
+    uint64_t rc_ring_tail(const rc_ring *ring)
+    uint64_t rc_ring_overruns(const rc_ring *ring)
+    uint64_t rc_ring_underruns(const rc_ring *ring)
+
+
+cdef class Ring:
+    cdef rc_ring *handle
+    cdef object owner  # keeps alive who owns the handle; None when this object does
+
+    @staticmethod
+    cdef Ring borrow(rc_ring *handle, object owner)
