@@ -1,0 +1,77 @@
+# realtime-core: everything a newcomer needs. `make` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find csrc src python CMakeLists.txt pyproject.toml -type f -not -name '*.pyc')
+APT_INSTALL := apt-get install -y --no-install-recommends
+
+.PHONY: help demo test lint ctest pytest bench bench-smoke fuzz dist clean system
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime  ## hold a conversation with a Strands agent: no key, no sound hardware
+	$(BIN)/realtime demo
+
+test: lint ctest pytest  ## everything: lint, C tests (plain and sanitized), Python tests
+
+lint: $(VENV)/.development  ## ruff, mypy, stubtest, cython-lint, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest realtime_core --mypy-config-file pyproject.toml
+	$(BIN)/cython-lint src
+	$(BIN)/lint-imports
+
+ctest: $(VENV)/.development  ## C tests: plain, address and undefined-behaviour sanitizers, thread sanitizer
+	$(call run_ctest,plain,)
+	$(call run_ctest,asan,address$(comma)undefined)
+	$(call run_ctest,tsan,thread)
+
+pytest: $(VENV)/.development  ## Python tests
+	$(BIN)/python -m pytest -q
+
+bench: $(VENV)/.development  ## speed, side by side with what it replaces
+	$(BIN)/python -m pytest -q bench --benchmark-enable --benchmark-only --benchmark-disable-gc
+
+dist: $(VENV)/.development  ## wheel and sdist in dist/
+	$(BIN)/pip install -q build
+	$(BIN)/python -m build --outdir dist .
+
+clean:  ## remove what was built
+	rm -rf build dist $(VENV)
+
+comma := ,
+define run_ctest
+	$(BIN)/cmake -S . -B build/ctest-$(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRC_TESTS=ON -DRC_SANITIZE=$(2) --log-level=ERROR -Wno-dev
+	$(BIN)/cmake --build build/ctest-$(1)
+	$(BIN)/ctest --test-dir build/ctest-$(1) --output-on-failure --timeout 120
+endef
+
+$(VENV)/bin/python: | system
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --upgrade pip
+
+# What users install: the wheel built from this clone, the agent and the local server.
+$(VENV)/.runtime: $(VENV)/bin/python $(SOURCES)
+	$(BIN)/pip install -q '.[strands,local]'
+	@touch $@
+
+$(VENV)/.development: $(VENV)/.runtime
+	$(BIN)/pip install -q --group dev
+	@touch $@
+
+# Debian packages by name: installed when they are missing and this user may, named otherwise.
+system:
+	@missing=; \
+	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	command -v $(PYTHON) >/dev/null || missing="$$missing python3"; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	$(PYTHON) -c 'import os, sysconfig; open(os.path.join(sysconfig.get_path("include"), "Python.h"))' 2>/dev/null \
+	  || missing="$$missing python3-dev"; \
+	[ -z "$$missing" ] && exit 0; \
+	echo "missing Debian packages:$$missing"; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && $(APT_INSTALL) $$missing; \
+	else echo "install them with: sudo $(APT_INSTALL)$$missing"; exit 1; fi
