@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 SOURCES := $(shell find csrc src python CMakeLists.txt pyproject.toml -type f -not -name '*.pyc')
 APT_INSTALL := apt-get install -y --no-install-recommends
 
@@ -44,7 +45,7 @@ clean:  ## remove what was built
 
 comma := ,
 define run_ctest
-	$(BIN)/cmake -S . -B build/ctest-$(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	$(BIN)/cmake -S . -B build/ctest-$(1) -G Ninja \
 	  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRC_TESTS=ON -DRC_SANITIZE=$(2) --log-level=ERROR -Wno-dev
 	$(BIN)/cmake --build build/ctest-$(1)
 	$(BIN)/ctest --test-dir build/ctest-$(1) --output-on-failure --timeout 120
