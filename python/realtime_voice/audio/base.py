@@ -1,0 +1,39 @@
+"""The one interface between a session and whatever holds its microphone and speaker."""
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from realtime_voice.audio.playout import Playout
+    from realtime_voice.audio.wire import AudioEvent, Wire
+
+
+class AudioIO(Protocol):
+    """A microphone and a speaker: a device, files, or an application's own source and sink.
+
+    The session calls `start`, then takes finished chunks from `captured` and feeds the peer's
+    messages to `playout`. Everything happens on the event loop's thread.
+    """
+
+    playout: "Playout"
+    """Where the peer's audio goes; exists once `start` has returned."""
+    muted: bool
+    """True: silence leaves instead of what the microphone hears."""
+    talking: bool
+    """The push-to-talk key, held or not; only meaningful in that mode."""
+    volume: float
+    """Linear gain of the speaker, 0.0 to 4.0."""
+
+    async def start(self, wire_in: "Wire", wire_out: "Wire", *, framed: bool = True) -> None:
+        """Open both sides; `framed` asks for whole append messages, else bare wire audio. Raises AudioDeviceError."""
+
+    async def stop(self) -> None:
+        """Close both sides within a second; more calls do nothing."""
+
+    async def captured(self) -> list[tuple[int, bytes]] | None:
+        """Wait for the next hop: finished chunks (maybe none), each with the wire sample it begins at.
+
+        None when the input has ended. Safe to cancel: nothing is lost.
+        """
+
+    def events(self) -> list["AudioEvent"]:
+        """Take what happened since the last call, in order of occurrence."""

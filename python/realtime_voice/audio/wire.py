@@ -1,0 +1,72 @@
+"""What audio looks like on the wire, and what an audio side tells of it."""
+
+from typing import Literal
+
+import msgspec
+
+
+class Wire(msgspec.Struct, frozen=True):
+    """One direction's audio format on the wire: 16-bit PCM, or 8-bit G.711 at 8 kHz; mono.
+
+    Raises ValueError for a rate the format cannot have.
+    """
+
+    encoding: Literal["pcm", "pcmu", "pcma"] = "pcm"
+    rate: int = 24000
+    """Samples per second."""
+
+    def __post_init__(self) -> None:
+        if self.encoding not in {"pcm", "pcmu", "pcma"}:
+            raise ValueError(f"wire encoding must be 'pcm', 'pcmu' or 'pcma', got {self.encoding!r}")
+        if self.encoding != "pcm" and self.rate != 8000:
+            raise ValueError(f"{self.encoding} travels at 8000 samples per second, got {self.rate}")
+        if self.encoding == "pcm" and self.rate != 24000:
+            raise ValueError(f"pcm travels at 24000 samples per second, got {self.rate}")
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """How much of an item the user heard when playout was cut."""
+
+    item_id: str
+    content_index: int
+    played_ms: int
+    """Milliseconds that reached the speaker: the `audio_end_ms` of a truncate."""
+    received_ms: int
+    """Milliseconds that had arrived from the peer."""
+
+
+class SpeechStarted(msgspec.Struct, frozen=True):
+    """The local speech detector heard the user begin."""
+
+    sample: int
+    """Wire sample at which the speech begins, counted from the start of the session."""
+    time: float
+    """Seconds of the audio clock when that sample was captured."""
+
+
+class SpeechStopped(msgspec.Struct, frozen=True):
+    """The local speech detector heard the user end."""
+
+    sample: int
+    """First wire sample after the speech, counted from the start of the session."""
+    time: float
+    """Seconds of the audio clock when that sample was captured."""
+
+
+class PlayoutStarted(msgspec.Struct, frozen=True):
+    """The first sample of an item reached the speaker."""
+
+    item_id: str
+    time: float
+    """Seconds of the audio clock."""
+
+
+class PlayoutDrained(msgspec.Struct, frozen=True):
+    """The last sample of an item reached the speaker: its end, or where it was cut."""
+
+    item_id: str
+    time: float
+    """Seconds of the audio clock."""
+
+
+AudioEvent = SpeechStarted | SpeechStopped | PlayoutStarted | PlayoutDrained
