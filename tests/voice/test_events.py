@@ -11,7 +11,6 @@ import msgspec
 import pytest
 from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent
 from pydantic import BaseModel, TypeAdapter
-
 from realtime_voice import events
 from realtime_voice.errors import RemoteProtocolError
 
