@@ -49,3 +49,8 @@ cdef inline int16_t *samples_of(Py_buffer *view) noexcept nogil:
 
 cdef inline size_t count_of(Py_buffer *view) noexcept nogil:
     return <size_t> view.len // 2
+
+
+cdef inline int borrow_bytes(object source, Py_buffer *view, bint writable=False) except -1:
+    """Fill `view` with the bytes of `source`, whatever its items are; release with PyBuffer_Release."""
+    return PyObject_GetBuffer(source, view, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
