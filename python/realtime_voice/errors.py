@@ -12,6 +12,7 @@
     ├── ConnectionClosed          an open connection ended before the session did
     ├── SessionTimeout            the peer is connected but did not answer in time (also a TimeoutError)
     ├── AudioDeviceError          a sound device could not be opened or died
+    ├── AudioFileError            an audio file cannot be read, used or written
     └── ToolError                 a tool failed; the model is told its message
 
 Wrong arguments of the application raise ValueError or TypeError, as everywhere in Python.
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 __all__ = [
     "AudioDeviceError",
+    "AudioFileError",
     "AuthenticationError",
     "ConfigurationError",
     "ConnectError",
@@ -109,6 +111,10 @@ class SessionTimeout(RealtimeError, TimeoutError):  # noqa: N818  a kind of Time
 
 class AudioDeviceError(RealtimeError):
     """A sound device could not be opened, or stopped working."""
+
+
+class AudioFileError(RealtimeError):
+    """An audio file cannot be read, used or written; the message names it and the reason."""
 
 
 class ToolError(RealtimeError):
