@@ -1,10 +1,10 @@
 #include "rc_ring.h"
 
+#include "rc_memory.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define RC_CACHE_LINE 64
 
 /* The two sides live on cache lines of their own, so that one never slows the other down. */
 struct rc_ring {
@@ -53,13 +53,12 @@ rc_ring *rc_ring_new(size_t capacity)
     size_t size = 1;
     while (size < capacity)
         size <<= 1;
-    rc_ring *ring = aligned_alloc(RC_CACHE_LINE, sizeof(rc_ring));
+    rc_ring *ring = rc_new_lines(sizeof(*ring));
     if (ring == NULL)
         return NULL;
-    memset(ring, 0, sizeof(*ring));
     ring->samples = calloc(size, sizeof(int16_t));
     if (ring->samples == NULL) {
-        free(ring);
+        rc_free_lines(ring);
         return NULL;
     }
     ring->mask = size - 1;
@@ -71,7 +70,7 @@ void rc_ring_free(rc_ring *ring)
     if (ring == NULL)
         return;
     free(ring->samples);
-    free(ring);
+    rc_free_lines(ring);
 }
 
 size_t rc_ring_capacity(const rc_ring *ring)
@@ -79,7 +78,7 @@ size_t rc_ring_capacity(const rc_ring *ring)
     return (size_t)(ring->mask + 1);
 }
 
-static rc_ring_region region_at(rc_ring *ring, uint64_t position, size_t count)
+static rc_ring_region region_at(const rc_ring *ring, uint64_t position, size_t count)
 {
     size_t at = (size_t)(position & ring->mask);
     size_t first = smaller(count, rc_ring_capacity(ring) - at);
@@ -132,6 +131,11 @@ void rc_ring_flush_to(rc_ring *ring, uint64_t position)
     publish(&ring->flush_to, position < head ? position : head);
 }
 
+uint64_t rc_ring_flush_target(const rc_ring *ring)
+{
+    return theirs(&ring->flush_to);
+}
+
 uint64_t rc_ring_take_flush(rc_ring *ring)
 {
     uint64_t tail = own(&ring->tail);
@@ -159,18 +163,25 @@ void rc_ring_read_release(rc_ring *ring, size_t count)
     publish(&ring->tail, own(&ring->tail) + count);
 }
 
-static void copy_out(rc_ring *ring, int16_t *samples, size_t count)
+static void copy_out(const rc_ring *ring, int16_t *samples, size_t count)
 {
     rc_ring_region from = region_at(ring, own(&ring->tail), count);
     memcpy(samples, from.first, from.first_count * sizeof(int16_t));
     memcpy(samples + from.first_count, from.second, from.second_count * sizeof(int16_t));
-    rc_ring_read_release(ring, count);
+}
+
+size_t rc_ring_peek(const rc_ring *ring, int16_t *samples, size_t count)
+{
+    size_t ready = smaller(count, (size_t)(theirs(&ring->head) - own(&ring->tail)));
+    copy_out(ring, samples, ready);
+    return ready;
 }
 
 size_t rc_ring_read(rc_ring *ring, int16_t *samples, size_t count)
 {
     size_t ready = smaller(count, rc_ring_readable(ring));
     copy_out(ring, samples, ready);
+    rc_ring_read_release(ring, ready);
     if (ready < count)
         count_more(&ring->underruns, count - ready);
     return ready;
@@ -181,6 +192,7 @@ int rc_ring_read_entire(rc_ring *ring, int16_t *samples, size_t count)
     if (rc_ring_readable(ring) < count)
         return 0;
     copy_out(ring, samples, count);
+    rc_ring_read_release(ring, count);
     return 1;
 }
 

@@ -56,6 +56,10 @@ int rc_ring_read_entire(rc_ring *ring, int16_t *samples, size_t count);
 /* Ready samples, at most `count`, to be used in place, then given back by release. */
 rc_ring_region rc_ring_read_region(rc_ring *ring, size_t count);
 void rc_ring_read_release(rc_ring *ring, size_t count);
+/* Copies up to `count` samples from the tail and leaves them there, a published flush too. */
+size_t rc_ring_peek(const rc_ring *ring, int16_t *samples, size_t count);
+/* The published flush position; nothing is pending when it is not beyond the tail. */
+uint64_t rc_ring_flush_target(const rc_ring *ring);
 /* Jumps to the published flush position; returns the number of samples skipped. */
 uint64_t rc_ring_take_flush(rc_ring *ring);
 

@@ -11,6 +11,14 @@ cdef extern from "rc_ring.h" nogil:
     size_t rc_ring_writable(const rc_ring *ring)
     size_t rc_ring_write(rc_ring *ring, const int16_t *samples, size_t count)
     int rc_ring_write_entire(rc_ring *ring, const int16_t *samples, size_t count)
+    ctypedef struct rc_ring_region:
+        int16_t *first
+        size_t first_count
+        int16_t *second
+        size_t second_count
+
+    rc_ring_region rc_ring_write_region(rc_ring *ring, size_t count)
+    void rc_ring_write_commit(rc_ring *ring, size_t count)
     void rc_ring_flush_to(rc_ring *ring, uint64_t position)
     size_t rc_ring_readable(rc_ring *ring)
     size_t rc_ring_read(rc_ring *ring, int16_t *samples, size_t count)

@@ -14,7 +14,6 @@ class Ring:
     def __new__(cls, capacity: int) -> Self:
         """Hold at least `capacity` samples (rounded up to a power of two)."""
 
-    def __init__(self, capacity: int) -> None: ...
     @property
     def capacity(self) -> int:
         """Samples the ring holds."""

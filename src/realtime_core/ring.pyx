@@ -8,24 +8,25 @@ from libc.stdint cimport int16_t
 from realtime_core._buffer cimport borrow_samples, count_of, samples_of
 
 
+# Known to this module alone: what borrow() makes a ring with that fills its handle itself.
+cdef object _BORROWED = object()
+
+
 @cython.final
 cdef class Ring:
-    def __cinit__(self, Py_ssize_t capacity):
-        if capacity < 0:  # borrow() fills the handle itself
+    def __cinit__(self, capacity):
+        if capacity is _BORROWED:
             return
-        if capacity == 0 or capacity > 1 << 31:
-            raise ValueError(f"capacity must be 1 to {1 << 31} samples, got {capacity}")
-        self.handle = rc_ring_new(<size_t> capacity)
+        cdef Py_ssize_t samples = capacity
+        if not 1 <= samples <= 1 << 31:
+            raise ValueError(f"capacity must be 1 to {1 << 31} samples, got {samples}")
+        self.handle = rc_ring_new(<size_t> samples)
         if self.handle == NULL:
-            raise MemoryError(f"no memory for a ring of {capacity} samples")
-
-    def __init__(self, Py_ssize_t capacity):
-        if capacity < 1:
-            raise ValueError(f"capacity must be 1 to {1 << 31} samples, got {capacity}")
+            raise MemoryError(f"no memory for a ring of {samples} samples")
 
     @staticmethod
     cdef Ring borrow(rc_ring *handle, object owner):
-        cdef Ring ring = Ring.__new__(Ring, -1)
+        cdef Ring ring = Ring.__new__(Ring, _BORROWED)
         ring.handle = handle
         ring.owner = owner
         return ring

@@ -1,0 +1,103 @@
+#include "rc_pcm.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FULL_SCALE 32768.0f
+
+static int16_t limited(int32_t sample)
+{
+    return (int16_t)(sample > INT16_MAX ? INT16_MAX : sample < INT16_MIN ? INT16_MIN : sample);
+}
+
+/* Comparisons are false for not-a-number, which therefore becomes 0. */
+static int16_t rounded(float sample)
+{
+    if (sample >= (float)INT16_MAX)
+        return INT16_MAX;
+    if (sample <= (float)INT16_MIN)
+        return INT16_MIN;
+    return sample == sample ? (int16_t)lrintf(sample) : 0;
+}
+
+int32_t rc_pcm_peak(const int16_t *samples, size_t count)
+{
+    int32_t highest = 0, lowest = 0;
+    for (size_t i = 0; i < count; i++) {
+        highest = samples[i] > highest ? samples[i] : highest;
+        lowest = samples[i] < lowest ? samples[i] : lowest;
+    }
+    return highest > -lowest ? highest : -lowest;
+}
+
+uint64_t rc_pcm_energy(const int16_t *samples, size_t count)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += (uint32_t)(samples[i] * samples[i]);
+    return sum;
+}
+
+double rc_pcm_dbfs(double amplitude)
+{
+    double level = amplitude > 0 ? 20 * log10(amplitude / FULL_SCALE) : RC_PCM_FLOOR_DB;
+    return level > RC_PCM_FLOOR_DB ? level : RC_PCM_FLOOR_DB;
+}
+
+void rc_pcm_gain(int16_t *samples, size_t count, float start, float end)
+{
+    if (start == 1 && end == 1)
+        return;
+    float slope = count > 0 ? (end - start) / (float)count : 0;
+    for (size_t i = 0; i < count; i++)
+        samples[i] = rounded((float)samples[i] * (start + (float)i * slope));
+}
+
+void rc_pcm_add(int16_t *samples, const int16_t *more, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        samples[i] = limited((int32_t)samples[i] + more[i]);
+}
+
+void rc_pcm_mix_down(int16_t *mono, const int16_t *interleaved, size_t frames, unsigned channels)
+{
+    if (channels == 1) {
+        memmove(mono, interleaved, frames * sizeof(int16_t));
+        return;
+    }
+    int32_t divisor = (int32_t)channels;
+    for (size_t i = 0; i < frames; i++) {
+        int32_t sum = 0;
+        for (unsigned c = 0; c < channels; c++)
+            sum += *interleaved++;
+        mono[i] = (int16_t)((sum + (sum < 0 ? -divisor : divisor) / 2) / divisor);
+    }
+}
+
+void rc_pcm_duplicate(int16_t *interleaved, const int16_t *mono, size_t frames, unsigned channels)
+{
+    for (size_t i = 0; i < frames; i++)
+        for (unsigned c = 0; c < channels; c++)
+            *interleaved++ = mono[i];
+}
+
+void rc_pcm_interleave(int16_t *stereo, const int16_t *left, const int16_t *right, size_t frames)
+{
+    for (size_t i = 0; i < frames; i++) {
+        stereo[2 * i] = left[i];
+        stereo[2 * i + 1] = right[i];
+    }
+}
+
+void rc_pcm_s16_to_f32(float *out, const int16_t *in, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = (float)in[i] / FULL_SCALE;
+}
+
+void rc_pcm_f32_to_s16(int16_t *out, const float *in, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = rounded(in[i] * FULL_SCALE);
+}

@@ -1,0 +1,108 @@
+"""Binding of rc_pcm.h: levels, gain, mixing, channels, sample formats."""
+
+from cpython.buffer cimport PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.math cimport sqrt
+from libc.stdint cimport int16_t
+
+from realtime_core._buffer cimport borrow_samples, count_of, samples_of
+
+_MAX_CHANNELS = 64
+
+
+cdef bytes _empty(size_t samples):
+    return PyBytes_FromStringAndSize(NULL, <Py_ssize_t> samples * 2)
+
+
+cdef inline int16_t *_samples_in(bytes pcm) noexcept:
+    return <int16_t *> PyBytes_AS_STRING(pcm)
+
+
+def level(pcm, /):
+    cdef Py_buffer view
+    borrow_samples(pcm, &view)
+    cdef size_t count = count_of(&view)
+    cdef double peak = rc_pcm_peak(samples_of(&view), count)
+    cdef double power = <double> rc_pcm_energy(samples_of(&view), count) / <double> max(count, <size_t> 1)
+    PyBuffer_Release(&view)
+    return rc_pcm_dbfs(peak), rc_pcm_dbfs(sqrt(power))
+
+
+def mix_down(pcm, Py_ssize_t channels):
+    cdef Py_buffer view
+    if not 1 <= channels <= _MAX_CHANNELS:
+        raise ValueError(f"channels must be 1 to {_MAX_CHANNELS}, got {channels}")
+    borrow_samples(pcm, &view)
+    try:
+        if count_of(&view) % <size_t> channels:
+            raise ValueError(f"{count_of(&view)} samples are no whole number of frames of {channels} channels")
+        frames = count_of(&view) // <size_t> channels
+        mono = _empty(frames)
+        rc_pcm_mix_down(_samples_in(mono), samples_of(&view), frames, <unsigned> channels)
+        return mono
+    finally:
+        PyBuffer_Release(&view)
+
+
+def interleave(left, right, /):
+    cdef Py_buffer left_view
+    cdef Py_buffer right_view
+    borrow_samples(left, &left_view)
+    try:
+        borrow_samples(right, &right_view)
+        try:
+            if left_view.len != right_view.len:
+                raise ValueError(f"both sides must be equally long, got {count_of(&left_view)} and "
+                                 f"{count_of(&right_view)} samples")
+            stereo = _empty(count_of(&left_view) * 2)
+            rc_pcm_interleave(_samples_in(stereo), samples_of(&left_view), samples_of(&right_view),
+                              count_of(&left_view))
+            return stereo
+        finally:
+            PyBuffer_Release(&right_view)
+    finally:
+        PyBuffer_Release(&left_view)
+
+
+def apply_gain(pcm, float start, float end, /):
+    cdef Py_buffer view
+    borrow_samples(pcm, &view, True)
+    rc_pcm_gain(samples_of(&view), count_of(&view), start, end)
+    PyBuffer_Release(&view)
+
+
+def s16_to_f32(pcm, /):
+    cdef Py_buffer view
+    borrow_samples(pcm, &view)
+    try:
+        out = _empty(count_of(&view) * 2)
+        rc_pcm_s16_to_f32(<float *> PyBytes_AS_STRING(out), samples_of(&view), count_of(&view))
+        return out
+    finally:
+        PyBuffer_Release(&view)
+
+
+cdef bint _holds_floats(Py_buffer *view):
+    # Raw bytes are float32 by contract; anything else must say that it holds floats.
+    cdef const char *format = view.format
+    if view.itemsize == 1:
+        return view.len % 4 == 0
+    if view.itemsize != 4 or format == NULL:
+        return False
+    if format[0] == b"<" or format[0] == b"=" or format[0] == b"@":
+        format += 1
+    return format[0] == b"f" and format[1] == 0
+
+
+def f32_to_s16(pcm, /):
+    cdef Py_buffer view
+    PyObject_GetBuffer(pcm, &view, PyBUF_FORMAT)
+    try:
+        if not _holds_floats(&view):
+            raise TypeError(f"expected float32 samples or their bytes, got {view.len} bytes in items of {view.itemsize}")
+        count = <size_t> view.len // 4
+        out = _empty(count)
+        rc_pcm_f32_to_s16(_samples_in(out), <const float *> view.buf, count)
+        return out
+    finally:
+        PyBuffer_Release(&view)
