@@ -5,7 +5,8 @@ with a contiguous buffer will do (bytes, bytearray, memoryview, array, numpy). T
 nothing: no asyncio, no numpy, no sockets.
 """
 
+from realtime_core.duplex import Duplex
 from realtime_core.resample import Resampler
 from realtime_core.ring import Ring
 
-__all__ = ["Resampler", "Ring"]
+__all__ = ["Duplex", "Resampler", "Ring"]
