@@ -6,7 +6,8 @@ nothing: no asyncio, no numpy, no sockets.
 """
 
 from realtime_core.duplex import Duplex
+from realtime_core.frame import Delta, DeltaDecoder, append_message
 from realtime_core.resample import Resampler
 from realtime_core.ring import Ring
 
-__all__ = ["Duplex", "Resampler", "Ring"]
+__all__ = ["Delta", "DeltaDecoder", "Duplex", "Resampler", "Ring", "append_message"]
