@@ -5,6 +5,7 @@
 
 from cpython.buffer cimport (
     PyBUF_FORMAT,
+    PyBUF_ND,
     PyBUF_SIMPLE,
     PyBUF_WRITABLE,
     PyBuffer_Release,
@@ -31,7 +32,7 @@ cdef inline int borrow_samples(object source, Py_buffer *view, bint writable=Fal
     Raises TypeError for what has no contiguous buffer or other items than int16 or bytes,
     ValueError for an odd number of bytes.
     """
-    PyObject_GetBuffer(source, view, PyBUF_FORMAT | (PyBUF_WRITABLE if writable else PyBUF_SIMPLE))
+    PyObject_GetBuffer(source, view, PyBUF_FORMAT | PyBUF_ND | (PyBUF_WRITABLE if writable else PyBUF_SIMPLE))
     if _holds_samples(view):
         return 0
     itemsize = view.itemsize

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from realtime_core.frame import Delta, DeltaDecoder
-
 from realtime_voice.audio.wire import AudioEvent, Heard, PlayoutDrained, PlayoutStarted, Wire
 
 if TYPE_CHECKING:
@@ -124,10 +123,11 @@ class Playout:
         item.ended = True
         if item.cut:
             self._streaming_cut.discard(item_id)
-            self._hold()
+            self._settle()
         if item is self._current:
             self._current = None
             self._take(item, *self._decoder.flush())
+            self._settle()
 
     # What the user hears
 
@@ -140,7 +140,7 @@ class Playout:
         heard = []
         for item in self._unfinished():
             received = self._received_ms(item)
-            heard.append(Heard(item.item_id, item.content_index, min(self._played_ms(item), received), received))
+            heard.append(Heard(item.item_id, item.content_index, self._played_ms(item), received))
             item.cut = True
             item.waiting = 0
             if not item.ended:
@@ -150,7 +150,7 @@ class Playout:
         self._current = None
         self._decoder.reset()
         self._duplex.flush()
-        self._hold()
+        self._settle()
         return heard
 
     def played_ms(self, item_id: str) -> int:
@@ -159,7 +159,7 @@ class Playout:
         if item is None:
             return 0
         self._observe()
-        return min(self._played_ms(item), self._received_ms(item))
+        return self._played_ms(item)
 
     def received_ms(self, item_id: str) -> int:
         """Milliseconds of the item that have arrived; 0 for an item not known."""
@@ -168,18 +168,8 @@ class Playout:
 
     def pump(self) -> None:
         """Move what waits into the ring and note what the speaker has reached; called every hop."""
-        while self._backlog:
-            item, pcm = self._backlog[0]
-            start = self._ring.head
-            taken = self._ring.write(pcm[: 2 * self._ring.writable])
-            item.place(start, start + taken)
-            item.waiting -= 2 * taken
-            self._backlog_bytes -= 2 * taken
-            if 2 * taken < len(pcm):
-                self._backlog[0] = (item, pcm[2 * taken :])
-                break
-            self._backlog.popleft()
-        self._hold()
+        self._fill()
+        self._settle()
         self._observe()
         self._note()
 
@@ -213,9 +203,10 @@ class Playout:
             if len(self._items) > ITEMS_KEPT:
                 oldest, _ = self._items.popitem(last=False)
                 self._streaming_cut.discard(oldest)
-        if not item.cut:
+        if not item.cut and item is not self._current:
             item.ended = item.drained = False  # another content part of the same item goes on where it ended
             self._current = item
+            self._duplex.expecting = True
         return item
 
     def _refused(self, item: _Item) -> bool:
@@ -238,11 +229,26 @@ class Playout:
             self._backlog.append((item, memoryview(pcm)))
             self._backlog_bytes += len(pcm)
             item.waiting += len(pcm)
-            self._hold()
+            self._fill()
+            self._settle()
 
-    def _hold(self) -> None:
+    def _fill(self) -> None:
+        while self._backlog:
+            item, pcm = self._backlog[0]
+            start = self._ring.head
+            taken = self._ring.write(pcm[: 2 * self._ring.writable])
+            item.place(start, start + taken)
+            item.waiting -= 2 * taken
+            self._backlog_bytes -= 2 * taken
+            if 2 * taken < len(pcm):
+                self._backlog[0] = (item, pcm[2 * taken :])
+                break
+            self._backlog.popleft()
+
+    def _settle(self) -> None:
         # While deltas of a cut item may come the decoder must not write before the item is known.
         self._decoder.hold = bool(self._backlog or self._streaming_cut)
+        self._duplex.expecting = bool(self._backlog or self._current is not None)
 
     def _unfinished(self) -> Iterator[_Item]:
         played = self._duplex.played
@@ -253,13 +259,16 @@ class Playout:
     def _observe(self) -> None:
         self._skipped.extend(self._duplex.flushes())
         frames = int(self._duplex.stats()["frames"])
-        played = self._duplex.played
         if self._observed and self._observed[-1][0] == frames:
             self._observed.pop()
-        self._observed.append((frames, played))
-        sounding = frames - round(self.latency_s * self._rate)
-        while len(self._observed) > 1 and self._observed[1][0] <= sounding:
+        self._observed.append((frames, self._duplex.played))
+        while len(self._observed) > 2 and self._observed[1][0] < self._sounding:
             self._observed.popleft()
+
+    @property
+    def _sounding(self) -> int:
+        """The device's frame that sounds now; the first two observations enclose it."""
+        return self._observed[-1][0] - round(self.latency_s * self._rate)
 
     def _position(self) -> int:
         """Ring position that has reached the speaker, by the last observation.
@@ -268,19 +277,27 @@ class Playout:
         position grew with the frames until it met the second one.
         """
         frames, played = self._observed[0]
-        sounding = self._observed[-1][0] - round(self.latency_s * self._rate)
-        if len(self._observed) == 1 or sounding < frames:
+        if len(self._observed) == 1 or self._sounding < frames:
             return played
-        return min(self._observed[1][1], played + sounding - frames)
+        return min(self._observed[1][1], played + self._sounding - frames)
 
-    def _played_ms(self, item: _Item) -> int:
+    def _since(self, position: int, observation: tuple[int, int]) -> float:
+        """Seconds since a ring position sounded, counted from an observation that joins it without silence."""
+        frames, played = observation
+        return max(0.0, (self._sounding - frames - (position - played)) / self._rate)
+
+    def _played(self, item: _Item) -> int:
+        """Count the samples of the item that have reached the speaker."""
         position = self._position()
         samples = 0
         for start, end in item.segments:
             stop = min(end, position)
             samples += max(0, stop - start)
             samples -= sum(max(0, min(stop, jump) - max(start, skip)) for skip, jump in self._skipped)
-        return samples * 1000 // self._rate
+        return samples
+
+    def _played_ms(self, item: _Item) -> int:
+        return min(self._played(item) * 1000 // self._rate, self._received_ms(item))
 
     def _received_ms(self, item: _Item) -> int:
         return item.received * 1000 // self._wire.rate
@@ -292,14 +309,16 @@ class Playout:
             if item.drained or not item.segments:
                 continue
             start = item.segments[0][0]
-            if not item.started and position > start and self._played_ms(item) > 0:
+            if not item.started and position > start and self._played(item) > 0:
                 item.started = True
-                self._events.append(PlayoutStarted(item.item_id, now - (position - start) / self._rate))
+                after = self._observed[min(1, len(self._observed) - 1)]  # silence, if any, came before it
+                self._events.append(PlayoutStarted(item.item_id, now - self._since(start, after)))
             end = self._last_played(item)
             if position >= end and not item.waiting and (item.ended or item.cut):
                 item.drained = True
                 if item.started:
-                    self._events.append(PlayoutDrained(item.item_id, now - (position - end) / self._rate))
+                    before = self._observed[0]  # silence, if any, comes after it
+                    self._events.append(PlayoutDrained(item.item_id, now - self._since(end, before)))
 
     def _last_played(self, item: _Item) -> int:
         """Ring position where the item's sound ends: behind its last sample, or where a flush stopped it."""

@@ -1,0 +1,208 @@
+"""What every audio side shares: duplex, gate, playout and recorder, between a source of blocks and a session."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from pathlib import Path
+from typing import Final, Literal, TypedDict
+
+from realtime_core.gate import Gate
+from typing_extensions import Buffer, Unpack
+
+from realtime_core.duplex import Duplex
+from realtime_voice.audio.clock import Clock, LoopClock
+from realtime_voice.audio.playout import Playout
+from realtime_voice.audio.recorder import Recorder
+from realtime_voice.audio.wire import AudioEvent, SpeechStarted, SpeechStopped, Wire
+
+RING_SECONDS: Final = 10
+CHUNKS_WAITING: Final = 1000
+EVENTS_WAITING: Final = 1000
+
+
+class GateOptions(TypedDict, total=False):
+    """How captured audio becomes chunks; what is left out is the gate's own default."""
+
+    mode: Literal["open", "gated", "push_to_talk"]
+    chunk_ms: int
+    pre_roll_ms: int
+    hangover_ms: int
+    min_speech_ms: int
+    open_threshold: float
+    close_threshold: float
+
+
+class EngineAudioIO(ABC):
+    """The part of an `AudioIO` that does not depend on where audio comes from and goes to.
+
+    A subclass opens its source in `_open`, which calls `_assemble`, hands captured audio to
+    `_capture`, and calls `_wake` whenever a session may find something new.
+    """
+
+    def __init__(
+        self, *, record: str | Path | None = None, clock: Clock | None = None, **gate: Unpack[GateOptions]
+    ) -> None:
+        self._record = record
+        self._given_clock = clock
+        self._speed = 1.0
+        self._gate_options = gate
+        self._muted = False
+        self._talking = False
+        self._volume = 1.0
+        self._running = False
+        self._ended = False
+        self._failure: Exception | None = None
+        self._awake = asyncio.Event()
+        self._recorder: Recorder | None = None
+        self._input_latency_s = 0.0
+        self._chunks: deque[tuple[int, bytes]] = deque()
+        self._events: deque[AudioEvent] = deque(maxlen=EVENTS_WAITING)
+
+    # The AudioIO interface
+
+    async def start(self, wire_in: Wire, wire_out: Wire, *, framed: bool = True) -> None:
+        """Open both sides. Raises AudioDeviceError or AudioFileError; more calls while open do nothing."""
+        if self._running:
+            return
+        self._clock = self._given_clock or LoopClock(self._speed)
+        self._wires = wire_in, wire_out, framed
+        self._ended = False
+        self._failure = None
+        self._awake.clear()
+        self._chunks.clear()
+        self._open()
+        self._running = True
+
+    async def stop(self) -> None:
+        """Close both sides; more calls do nothing."""
+        if not self._running:
+            return
+        self._running = False
+        try:
+            self._close()
+        finally:
+            self._end()
+            if self._recorder is not None:
+                self._drain_tap()
+                self._recorder.close()
+                self._recorder = None
+
+    async def captured(self) -> list[tuple[int, bytes]] | None:
+        """Wait for finished chunks (maybe none), each with its first wire sample; None when the input has ended."""
+        await self._awake.wait()
+        if not self._ended:
+            self._awake.clear()
+        elif not self._chunks:
+            if self._failure is not None:
+                raise self._failure
+            return None
+        chunks = list(self._chunks)
+        self._chunks.clear()
+        return chunks
+
+    def events(self) -> list[AudioEvent]:
+        """Take what happened since the last call, in order of occurrence."""
+        if not self._running and not self._events:
+            return []
+        self._events.extend(self.playout.events())
+        events = sorted(self._events, key=lambda event: event.time)
+        self._events.clear()
+        return events
+
+    @property
+    def muted(self) -> bool:
+        """True: silence leaves instead of what the microphone hears."""
+        return self._muted
+
+    @muted.setter
+    def muted(self, muted: bool) -> None:
+        self._muted = muted
+        if self._running:
+            self.gate.muted = muted
+
+    @property
+    def talking(self) -> bool:
+        """The push-to-talk key."""
+        return self._talking
+
+    @talking.setter
+    def talking(self, talking: bool) -> None:
+        self._talking = talking
+        if self._running:
+            self.gate.talking = talking
+
+    @property
+    def volume(self) -> float:
+        """Linear gain of the speaker, 0.0 to 4.0; out of range raises ValueError."""
+        return self._volume
+
+    @volume.setter
+    def volume(self, volume: float) -> None:
+        if not 0.0 <= volume <= 4.0:
+            raise ValueError(f"volume must be 0.0 to 4.0, got {volume}")
+        self._volume = volume
+        if self._running:
+            self.duplex.playout_gain = volume
+
+    # For subclasses
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Open the source and sink and call `_assemble`."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Close the source and sink."""
+
+    def _assemble(
+        self, rate: int, *, capture_channels: int = 1, playout_channels: int = 1, capture: bool = True
+    ) -> Duplex:
+        wire_in, wire_out, framed = self._wires
+        self.duplex = Duplex(
+            rate,
+            capture_channels=capture_channels,
+            playout_channels=playout_channels,
+            capture_capacity=RING_SECONDS * rate if capture else rate // 100,
+            playout_capacity=RING_SECONDS * rate,
+            tap_capacity=0 if self._record is None else RING_SECONDS * rate,
+        )
+        self.duplex.playout_gain = self._volume
+        self.gate = Gate(rate, wire_format=wire_in.encoding, framed=framed, **self._gate_options)
+        self.gate.muted = self._muted
+        self.gate.talking = self._talking
+        self.playout = Playout(self.duplex, rate, wire_out, clock=self._clock.time)
+        if self._record is not None:
+            self._recorder = Recorder(self._record, rate)
+        return self.duplex
+
+    @property
+    def _behind(self) -> bool:
+        """The session has not taken what waits: leave audio where it is."""
+        return len(self._chunks) >= CHUNKS_WAITING
+
+    def _capture(self, pcm: Buffer) -> None:
+        self._chunks.extend(self.gate.push(pcm))
+        captured_at = self._clock.time() - self._input_latency_s
+        for name, sample in self.gate.events():
+            time = captured_at - (self.gate.position - sample) / self.gate.wire_rate
+            event = SpeechStarted if name == "speech_started" else SpeechStopped
+            self._events.append(event(sample, time))
+
+    def _pump(self) -> None:
+        self.playout.pump()
+        self._drain_tap()
+
+    def _drain_tap(self) -> None:
+        if self._recorder is not None and self.duplex.tap is not None:
+            self._recorder.drain(self.duplex.tap)
+
+    def _wake(self) -> None:
+        self._awake.set()
+
+    def _end(self, failure: Exception | None = None) -> None:
+        """No more input will come; what waits is still handed out."""
+        if not self._ended:
+            self._chunks.extend(self.gate.flush())
+            self._ended = True
+            self._failure = failure
+        self._wake()

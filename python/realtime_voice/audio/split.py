@@ -1,0 +1,72 @@
+"""A microphone of one kind and a speaker of another."""
+
+from realtime_voice.audio.base import AudioIO
+from realtime_voice.audio.playout import Playout
+from realtime_voice.audio.wire import AudioEvent, PlayoutDrained, PlayoutStarted, SpeechStarted, SpeechStopped, Wire
+
+
+class SplitAudioIO:
+    """Takes the microphone of one audio side and the speaker of another, such as a file and a device."""
+
+    def __init__(self, microphone: AudioIO, speaker: AudioIO) -> None:
+        self.microphone = microphone
+        self.speaker = speaker
+
+    async def start(self, wire_in: Wire, wire_out: Wire, *, framed: bool = True) -> None:
+        """Open both; when one fails the other is closed again. Raises AudioDeviceError or AudioFileError."""
+        await self.speaker.start(wire_in, wire_out, framed=framed)
+        try:
+            await self.microphone.start(wire_in, wire_out, framed=framed)
+        except BaseException:
+            await self.speaker.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Close both; more calls do nothing."""
+        try:
+            await self.microphone.stop()
+        finally:
+            await self.speaker.stop()
+
+    async def captured(self) -> list[tuple[int, bytes]] | None:
+        """Wait for the microphone's chunks; None when it has ended."""
+        return await self.microphone.captured()
+
+    def events(self) -> list[AudioEvent]:
+        """Take the microphone's speech events and the speaker's playout events."""
+        return [
+            *(event for event in self.microphone.events() if isinstance(event, SpeechStarted | SpeechStopped)),
+            *(event for event in self.speaker.events() if isinstance(event, PlayoutStarted | PlayoutDrained)),
+        ]
+
+    @property
+    def playout(self) -> Playout:
+        """The speaker's playout."""
+        return self.speaker.playout
+
+    @property
+    def muted(self) -> bool:
+        """The microphone's."""
+        return self.microphone.muted
+
+    @muted.setter
+    def muted(self, muted: bool) -> None:
+        self.microphone.muted = muted
+
+    @property
+    def talking(self) -> bool:
+        """The microphone's push-to-talk key."""
+        return self.microphone.talking
+
+    @talking.setter
+    def talking(self, talking: bool) -> None:
+        self.microphone.talking = talking
+
+    @property
+    def volume(self) -> float:
+        """The speaker's gain."""
+        return self.speaker.volume
+
+    @volume.setter
+    def volume(self, volume: float) -> None:
+        self.speaker.volume = volume

@@ -1,0 +1,57 @@
+"""Audio that keeps its own time: one task looks every 10 ms whether there is something to do."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from realtime_voice.audio.engine import EngineAudioIO
+from realtime_voice.audio.wire import Wire
+
+HOP_S: Final = 0.01
+
+
+class TickedAudioIO(EngineAudioIO):
+    """An audio side whose device fills and empties the rings; the tick moves what waits.
+
+    A late tick loses nothing: the rings hold 10 s. A failure of the tick is raised by `captured`.
+    """
+
+    _task: asyncio.Task[None] | None = None
+
+    async def start(self, wire_in: Wire, wire_out: Wire, *, framed: bool = True) -> None:
+        """Open both sides and begin to tick. Raises AudioDeviceError or AudioFileError."""
+        if self._running:
+            return
+        await super().start(wire_in, wire_out, framed=framed)
+        self._task = asyncio.create_task(self._tick(), name="audio tick")
+
+    async def stop(self) -> None:
+        """Stop ticking and close both sides; more calls do nothing."""
+        if self._task is not None:
+            task, self._task = self._task, None
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await super().stop()
+
+    async def _tick(self) -> None:
+        due = self._clock.time()
+        try:
+            while True:
+                due = self._next(due)
+                await self._clock.sleep_until(due)
+                self._hop()
+                self._wake()
+        except Exception as failure:  # noqa: BLE001 - handed to the session by captured()
+            self._end(failure)
+
+    def _next(self, due: float) -> float:
+        """When to tick again; ticks missed are not made up for."""
+        return max(due + HOP_S, self._clock.time())
+
+    def _hop(self) -> None:
+        if not self._behind:
+            waiting = self.duplex.capture.read(self.duplex.capture.readable)
+            if waiting:
+                self._capture(waiting)
+        self._pump()

@@ -1,0 +1,95 @@
+"""A sound device without hardware, on any clock."""
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from typing_extensions import Buffer, Unpack
+
+from realtime_core.resample import Resampler
+from realtime_voice.audio.clock import Clock
+from realtime_voice.audio.engine import GateOptions
+from realtime_voice.audio.ticked import HOP_S, TickedAudioIO
+
+
+class VirtualAudioIO(TickedAudioIO):
+    """A microphone that hears what `say` is given, and silence else, and a speaker that can be listened to.
+
+    It drives the same duplex a sound card does, block by block, at real-time pace or `speed` times
+    as fast, or on a `clock` of yours. `heard` is called with every 10 ms block the speaker gets, PCM16
+    mono at `rate`. When the session does not take what it captures, time stands still rather than
+    audio being lost.
+    """
+
+    def __init__(
+        self,
+        *,
+        rate: int = 48000,
+        speed: float = 1.0,
+        heard: Callable[[bytes], object] | None = None,
+        record: str | Path | None = None,
+        clock: Clock | None = None,
+        **gate: Unpack[GateOptions],
+    ) -> None:
+        if rate % 100 or not 8000 <= rate <= 192000:
+            raise ValueError(f"rate must be a multiple of 100 from 8000 to 192000, got {rate}")
+        super().__init__(record=record, clock=clock, **gate)
+        self.rate = rate
+        self._speed = speed
+        self._heard = heard
+        self._microphone: deque[memoryview] = deque()
+
+    def say(self, pcm: Buffer, rate: int) -> None:
+        """Put speech, PCM16 mono at `rate`, behind what the microphone has still to hear."""
+        samples = memoryview(pcm).cast("B")
+        if rate != self.rate:
+            resampler = Resampler(rate, self.rate, "fast")
+            samples = memoryview(resampler.process(samples) + resampler.flush())
+        if samples:
+            self._microphone.append(samples)
+
+    @property
+    def silent(self) -> bool:
+        """Everything said has been heard by the microphone."""
+        return not self._microphone
+
+    async def silence(self) -> None:
+        """Wait until the microphone has heard everything said."""
+        while self._running and not self.silent:
+            await self._clock.sleep_until(self._clock.time() + HOP_S)
+
+    def hush(self) -> None:
+        """Forget what the microphone has not heard yet."""
+        self._microphone.clear()
+
+    def _open(self) -> None:
+        self._assemble(self.rate)
+
+    def _close(self) -> None:
+        pass
+
+    def _next(self, due: float) -> float:
+        return due + HOP_S  # a late tick is made up for: every block of this device's time happens
+
+    def _hop(self) -> None:
+        if self._behind:
+            self._pump()
+            return
+        frames = self.rate // 100
+        played = self.duplex.process(self._listen(2 * frames), frames)
+        super()._hop()
+        if self._heard is not None:
+            self._heard(played)
+
+    def _listen(self, size: int) -> bytes:
+        """Take the microphone's next `size` bytes."""
+        block = bytearray()
+        while self._microphone and len(block) < size:
+            speech = self._microphone[0]
+            missing = size - len(block)
+            block += speech[:missing]
+            if len(speech) > missing:
+                self._microphone[0] = speech[missing:]
+            else:
+                self._microphone.popleft()
+        return bytes(block).ljust(size, b"\0")
