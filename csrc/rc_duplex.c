@@ -12,10 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-#ifdef _WIN32
-#include <windows.h>
-#endif
-
 #define MAX_CHANNELS 32
 #define MAX_GAIN 16.0f
 /* A block is worked on in slices of this many frames, which fit on the stack. */
@@ -64,16 +60,13 @@ struct rc_duplex {
 
 static uint64_t now_ns(void)
 {
-#ifdef _WIN32
-    LARGE_INTEGER ticks, per_second;
-    QueryPerformanceCounter(&ticks);
-    QueryPerformanceFrequency(&per_second);
-    return (uint64_t)((double)ticks.QuadPart * 1e9 / (double)per_second.QuadPart);
-#else
     struct timespec now;
+#ifdef _WIN32
+    timespec_get(&now, TIME_UTC);
+#else
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 #endif
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 static uint64_t look(const counter *number)
@@ -110,7 +103,7 @@ rc_duplex *rc_duplex_new(const rc_duplex_config *config)
 {
     if (!is_valid(config))
         return NULL;
-    rc_duplex *d = rc_new_lines(sizeof(*d));
+    rc_duplex *d = rc_lines_new(sizeof(*d));
     if (d == NULL)
         return NULL;
     d->config = *config;
@@ -135,7 +128,7 @@ void rc_duplex_free(rc_duplex *d)
     rc_ring_free(d->capture);
     rc_ring_free(d->playout);
     rc_ring_free(d->tap);
-    rc_free_lines(d);
+    rc_lines_free(d);
 }
 
 /* Capture ------------------------------------------------------------------------------------ */

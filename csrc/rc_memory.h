@@ -5,14 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef _MSC_VER
-#include <malloc.h>
-#endif
-
 #define RC_CACHE_LINE 64
 
-/* Zeroed memory on a cache line, or NULL; given back by rc_free_lines. */
-static inline void *rc_new_lines(size_t size)
+/* Zeroed memory on a cache line, or NULL; given back by rc_lines_free. */
+static inline void *rc_lines_new(size_t size)
 {
     size_t lines = (size + RC_CACHE_LINE - 1) / RC_CACHE_LINE * RC_CACHE_LINE;
 #ifdef _MSC_VER
@@ -25,7 +21,7 @@ static inline void *rc_new_lines(size_t size)
     return memory;
 }
 
-static inline void rc_free_lines(void *memory)
+static inline void rc_lines_free(void *memory)
 {
 #ifdef _MSC_VER
     _aligned_free(memory);

@@ -142,12 +142,10 @@ static int row_has_room(const rc_resample *r, size_t index)
     return 1;
 }
 
-static int build_table(rc_resample *r, const filter *f)
+/* `row` has room for one row. */
+static void build_table(rc_resample *r, const filter *f, double *row)
 {
     size_t rows = r->phases + 3, segment = r->taps < RC_RESAMPLE_SEGMENT ? r->taps : RC_RESAMPLE_SEGMENT;
-    double *row = malloc(r->taps * sizeof(double));
-    if (row == NULL)
-        return 0;
     /* A half of lo_bits is at most 2^(lo_bits - 1) large; a coefficient is 1 at most, so that
      * 14 bits always fit, and 15 where the sum leaves room. */
     r->lo_bits = 1;
@@ -162,8 +160,6 @@ static int build_table(rc_resample *r, const filter *f)
             index = (size_t)-1; /* again from the first row */
         }
     }
-    free(row);
-    return 1;
 }
 
 /* Creation ----------------------------------------------------------------------------------- */
@@ -216,10 +212,14 @@ rc_resample *rc_resample_new(uint32_t rate_in, uint32_t rate_out, rc_resample_gr
     r->hi = malloc(table * sizeof(int16_t));
     r->lo = malloc(table * sizeof(int16_t));
     r->input = calloc(r->taps - 1 + BLOCK, sizeof(int16_t));
-    if (r->hi == NULL || r->lo == NULL || r->input == NULL || !build_table(r, &f)) {
+    double *row = malloc(r->taps * sizeof(double));
+    if (r->hi == NULL || r->lo == NULL || r->input == NULL || row == NULL) {
+        free(row);
         rc_resample_free(r);
         return NULL;
     }
+    build_table(r, &f, row);
+    free(row);
     return r;
 }
 
@@ -288,7 +288,8 @@ static int16_t sample_between(rc_resample *r, size_t row, double t, const int16_
     double sum = 0;
     for (size_t i = 0; i < 4; i++)
         sum += weights[i] * (double)filter_with(r, row - 1 + i, window);
-    return limited(r, (int64_t)floor(ldexp(sum, -(r->hi_bits + r->lo_bits)) + 0.5));
+    double one = (double)((int64_t)1 << (r->hi_bits + r->lo_bits));
+    return limited(r, (int64_t)floor(sum / one + 0.5));
 }
 
 /* Makes the output that falls on `count` new samples at the end of the history. */

@@ -53,12 +53,12 @@ rc_ring *rc_ring_new(size_t capacity)
     size_t size = 1;
     while (size < capacity)
         size <<= 1;
-    rc_ring *ring = rc_new_lines(sizeof(*ring));
+    rc_ring *ring = rc_lines_new(sizeof(*ring));
     if (ring == NULL)
         return NULL;
     ring->samples = calloc(size, sizeof(int16_t));
     if (ring->samples == NULL) {
-        rc_free_lines(ring);
+        rc_lines_free(ring);
         return NULL;
     }
     ring->mask = size - 1;
@@ -70,7 +70,7 @@ void rc_ring_free(rc_ring *ring)
     if (ring == NULL)
         return;
     free(ring->samples);
-    rc_free_lines(ring);
+    rc_lines_free(ring);
 }
 
 size_t rc_ring_capacity(const rc_ring *ring)

@@ -99,7 +99,7 @@ def f32_to_s16(pcm, /):
     PyObject_GetBuffer(pcm, &view, PyBUF_FORMAT)
     try:
         if not _holds_floats(&view):
-            raise TypeError(f"expected float32 samples or their bytes, got {view.len} bytes in items of {view.itemsize}")
+            raise TypeError(f"expected float32 or its bytes, got {view.len} bytes in items of {view.itemsize}")
         count = <size_t> view.len // 4
         out = _empty(count)
         rc_pcm_f32_to_s16(_samples_in(out), <const float *> view.buf, count)

@@ -1,0 +1,149 @@
+import math
+import random
+
+import numpy as np
+import pytest
+import soxr
+
+from realtime_core import Resampler
+
+PAIRS = [
+    (48000, 24000), (24000, 48000), (44100, 24000), (24000, 44100), (16000, 24000), (24000, 16000), (8000, 24000),
+    (24000, 8000), (8000, 48000), (44100, 48000), (8001, 44100), (44100, 47999),
+]  # fmt: skip
+GRADES = ["fast", "best"]
+BAD_RATES = [0, -1, 7999, 192001]
+every_pair = pytest.mark.parametrize(("rate_in", "rate_out"), PAIRS)
+every_grade = pytest.mark.parametrize("grade", GRADES)
+
+
+def tone(frequency, rate, seconds, amplitude=20000.0):
+    return np.rint(amplitude * np.sin(2 * np.pi * frequency * np.arange(int(rate * seconds)) / rate)).astype(np.int16)
+
+
+def int16(data):
+    return np.frombuffer(data, np.int16)
+
+
+def gain_db(resampler, frequency):
+    """Level of everything that comes out for a tone that went in, once the filter has settled."""
+    out = int16(resampler.process(tone(frequency, resampler.rate_in, 0.5))).astype(float)
+    settled = out[len(out) // 4 :]
+    return 20 * math.log10(max(math.sqrt(2 * np.mean(settled**2)), 1e-3) / 20000)
+
+
+@every_pair
+@every_grade
+def test_any_partition_gives_the_same_samples(rate_in, rate_out, grade):
+    source = random.Random(rate_in)
+    samples = np.random.default_rng(1).integers(-32768, 32768, 9000).astype(np.int16)
+    reference = Resampler(rate_in, rate_out, grade)
+    whole = reference.process(samples) + reference.flush()
+    resampler = Resampler(rate_in, rate_out, grade)
+    for _ in range(2):  # again after the flush
+        pieces, position = b"", 0
+        while position < len(samples):
+            size = source.choice([0, 1, 7, 160, 441, 2400])
+            pieces += resampler.process(samples[position : position + size])
+            position += size
+            taken = min(position, len(samples))
+            assert len(pieces) // 2 == -(-taken * rate_out // rate_in)
+        assert pieces + resampler.flush() == whole
+
+
+@every_pair
+@every_grade
+def test_tone_matches_soxr(rate_in, rate_out, grade):
+    resampler = Resampler(rate_in, rate_out, grade)
+    samples = tone(700, rate_in, 1) // 2 + tone(1900, rate_in, 1) // 2
+    out = int16(resampler.process(samples) + resampler.flush()).astype(float)
+    expected = soxr.resample(samples.astype(np.float64), rate_in, rate_out, quality="VHQ")
+    # Ours lags by a fraction of a sample too: shift the reference in the frequency domain.
+    size = min(len(out), len(expected))
+    spectrum = np.fft.rfft(expected[:size])
+    shifted = np.fft.irfft(spectrum * np.exp(-2j * np.pi * np.fft.rfftfreq(size) * resampler.delay_out), size)
+    middle = slice(size // 4, size * 3 // 4)
+    error = out[:size][middle] - shifted[middle]
+    assert 20 * np.log10(np.std(expected[middle]) / np.std(error)) > 78
+
+
+@every_pair
+@every_grade
+def test_band_edges(rate_in, rate_out, grade):
+    nyquist = min(rate_in, rate_out) / 2
+    for part in (0.05, 0.5, 0.9):
+        limit = 0.02 if grade == "fast" else 0.1
+        assert abs(gain_db(Resampler(rate_in, rate_out, grade), part * nyquist)) < limit
+    if rate_in > rate_out:  # what would be heard as an alias
+        stop = 1.1 if grade == "fast" else 1.0
+        for part in np.linspace(stop + 0.005, rate_in / rate_out * 0.98, 7):
+            # 16-bit output rounds at about -95 dB of this tone, more than the best grade lets through
+            assert gain_db(Resampler(rate_in, rate_out, grade), part * nyquist) < (-80 if grade == "fast" else -90)
+
+
+@pytest.mark.parametrize("rate_in", [48000, 24000, 16000])
+def test_signal_to_noise_and_distortion(rate_in):
+    for grade in GRADES:
+        out = int16(Resampler(rate_in, 24000, grade).process(tone(1000, rate_in, 1))).astype(float)[12000:]
+        time = np.arange(12000, 24000) / 24000
+        basis = np.stack([np.sin(2 * np.pi * 1000 * time), np.cos(2 * np.pi * 1000 * time)], 1)
+        fit = basis @ np.linalg.lstsq(basis, out, rcond=None)[0]
+        assert 10 * np.log10(np.var(fit) / np.var(out - fit)) > 86
+
+
+@pytest.mark.parametrize(
+    ("rate_in", "rate_out", "fast", "best"),
+    [(48000, 24000, 1.1, 3.1), (24000, 48000, 1.1, 3.1), (44100, 24000, 1.1, 3.1), (16000, 24000, 1.6, 4.6),
+     (24000, 16000, 1.6, 4.6), (8000, 24000, 3.2, 9.3), (24000, 8000, 3.2, 9.3)],
+)  # fmt: skip
+def test_delay_is_short_and_told(rate_in, rate_out, fast, best):
+    for grade, limit in (("fast", fast), ("best", best)):
+        resampler = Resampler(rate_in, rate_out, grade)
+        assert resampler.delay_in / rate_in * 1000 <= limit
+        assert resampler.delay_out == pytest.approx(resampler.delay_in * rate_out / rate_in)
+        impulse = np.zeros(rate_in // 10, np.int16)
+        impulse[400] = 30000
+        out = int16(resampler.process(impulse)).astype(float)
+        centre = (np.arange(len(out)) * out**2).sum() / (out**2).sum()
+        assert centre == pytest.approx(400 * rate_out / rate_in + resampler.delay_out, abs=0.5)
+
+
+def test_silence_stays_silence_and_the_first_chunk_yields():
+    resampler = Resampler(48000, 24000)
+    assert resampler.process(bytes(1920)) == bytes(960)
+    assert set(resampler.flush()) == {0}
+
+
+def test_clipping_is_counted_and_forgotten():
+    square = np.where(np.arange(4800) // 48 % 2, 32767, -32768).astype(np.int16)
+    resampler = Resampler(48000, 16000)
+    resampler.process(square)
+    assert resampler.clipped > 0
+    resampler.reset()
+    assert resampler.clipped == 0
+
+
+@pytest.mark.parametrize("rates", [(bad, 24000) for bad in BAD_RATES] + [(24000, bad) for bad in BAD_RATES])
+def test_rates_out_of_range_are_refused(rates):
+    with pytest.raises(ValueError, match="rates must be 8000 to 192000 Hz"):
+        Resampler(*rates)
+
+
+def test_other_wrong_arguments_are_refused():
+    with pytest.raises(ValueError, match="grade must be 'fast' or 'best'"):
+        Resampler(48000, 24000, "good")
+    with pytest.raises(TypeError):
+        Resampler(48000, 24000, None)
+    with pytest.raises(TypeError):
+        Resampler(48000.5, 24000)
+    with pytest.raises(ValueError, match="even number of bytes"):
+        Resampler(48000, 24000).process(b"abc")
+    with pytest.raises(TypeError, match="16-bit samples"):
+        Resampler(48000, 24000).process(np.zeros(4, np.float32))
+
+
+def test_attributes():
+    resampler = Resampler(48000, 24000, "best")
+    assert (resampler.rate_in, resampler.rate_out, resampler.grade, resampler.clipped) == (48000, 24000, "best", 0)
+    with pytest.raises(AttributeError):
+        resampler.rate_in = 5
