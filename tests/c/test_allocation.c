@@ -1,0 +1,85 @@
+/* Only *_new allocates and only *_free frees: a counting allocator watches the data path. */
+#include "check.h"
+#include "rc_base64.h"
+#include "rc_duplex.h"
+#include "rc_g711.h"
+#include "rc_pcm.h"
+#include "rc_resample.h"
+#include "rc_ring.h"
+
+static size_t calls;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void __real_free(void *memory);
+
+void *__wrap_malloc(size_t size)
+{
+    calls++;
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    calls++;
+    return __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    calls++;
+    return __real_realloc(memory, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    calls++;
+    return __real_aligned_alloc(alignment, size);
+}
+
+void __wrap_free(void *memory)
+{
+    calls++;
+    __real_free(memory);
+}
+
+static int16_t samples[4800], more[9600];
+static uint8_t bytes[9600];
+static char text[12800];
+
+int main(void)
+{
+    uint64_t random = 1;
+    size_t error;
+    random_samples(&random, samples, 4800);
+    rc_ring *ring = rc_ring_new(4096);
+    rc_resample *resample = rc_resample_new(48000, 24000, RC_RESAMPLE_BEST);
+    rc_duplex_config config = {48000, 2, 2, 4096, 4096, 4096};
+    rc_duplex *duplex = rc_duplex_new(&config);
+    CHECK(calls >= 3); /* the counter counts */
+    size_t before = calls;
+    for (int turn = 0; turn < 100; turn++) {
+        rc_ring_write(ring, samples, 480);
+        rc_ring_read(ring, more, 480);
+        rc_resample_process(resample, more, samples, random_below(&random, 4800));
+        rc_resample_flush(resample, more);
+        rc_resample_reset(resample);
+        rc_ring_write(rc_duplex_playout(duplex), samples, 480);
+        rc_duplex_callback(samples, more, 480, NULL, 0, duplex);
+        rc_duplex_flush(duplex);
+        rc_pcm_gain(more, 480, 0, 1);
+        rc_pcm_mix_down(more, samples, 480, 2);
+        rc_g711_encode_ulaw(bytes, samples, 480);
+        rc_g711_decode_alaw(more, bytes, 480);
+        rc_base64_encode(text, bytes, 480);
+        CHECK(rc_base64_decode(bytes, text, 640, &error) == 0);
+    }
+    CHECK(calls == before);
+    rc_ring_free(ring);
+    rc_resample_free(resample);
+    rc_duplex_free(duplex);
+    CHECK(calls > before);
+    return 0;
+}
