@@ -1,0 +1,40 @@
+"""The local Realtime server: the protocol's other side with ears, voice and mind that work without a network.
+
+    async with serve() as server:
+        print(server.url)
+
+It needs the extra `local` (aiohttp, pocketsphinx, espeakng-loader).
+"""
+
+from realtime_voice.server.app import RealtimeServer, serve
+from realtime_voice.server.interfaces import (
+    Brain,
+    Call,
+    Context,
+    Fail,
+    Heard,
+    Hearing,
+    RecognitionError,
+    Recognizer,
+    Say,
+    Speech,
+    SynthesisError,
+    Synthesizer,
+)
+
+__all__ = [
+    "Brain",
+    "Call",
+    "Context",
+    "Fail",
+    "Heard",
+    "Hearing",
+    "RealtimeServer",
+    "RecognitionError",
+    "Recognizer",
+    "Say",
+    "Speech",
+    "SynthesisError",
+    "Synthesizer",
+    "serve",
+]

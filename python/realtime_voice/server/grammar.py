@@ -1,0 +1,167 @@
+"""What the local ears can hear: a JSGF grammar of arithmetic, small talk and the session's tools.
+
+A closed grammar hears far better than an open language model with the small English model that comes with
+pocketsphinx. The phrases a tool adds are made from its name and its schema; `phrases` is also what the assistant
+reads them back with, so that what can be heard is what can be answered.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from realtime_voice.server import numerals
+
+_WORD = re.compile(r"[a-z']+")
+
+OPERATORS: Mapping[str, str] = {
+    "plus": "+",
+    "minus": "-",
+    "times": "*",
+    "multiplied by": "*",
+    "divided by": "/",
+    "over": "/",
+    "to the power of": "**",
+}
+"""Spoken operators and their sign in an expression."""
+
+QUESTIONS = ("what is", "what's", "how much is", "calculate", "compute")
+STOP = (
+    "stop conversation", "stop the conversation", "stop talking", "please stop", "stop", "end the conversation",
+    "good bye", "goodbye", "bye bye",
+)  # fmt: skip
+GREETINGS = ("hello", "hi", "hi there", "hello there", "hey", "good morning", "good evening")
+THANKS = ("thank you", "thanks", "thank you very much")
+TIME = ("what time is it", "what's the time", "what is the time", "tell me the time")
+DATE = ("what day is it", "what's the date", "what is the date", "what is today's date")
+STORY = ("tell me a story", "tell me a long story", "tell a story")
+REPEAT = ("say that again", "repeat that", "please repeat that", "what did you say")
+ABOUT = ("who are you", "what can you do", "how are you", "can you hear me", "help")
+ASSENT = ("yes", "no", "okay", "yes please", "no thank you", "wait", "go on")
+
+TALK = (*STOP, *GREETINGS, *THANKS, *TIME, *DATE, *STORY, *REPEAT, *ABOUT, *ASSENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One argument to be heard: its name, the JSON type and the allowed words (none for a number)."""
+
+    name: str
+    type: str
+    choices: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """How a tool may be asked for: any of `openings`, then its slots in order, the required ones at least."""
+
+    tool: str
+    openings: tuple[str, ...]
+    slots: tuple[Slot, ...]
+    required: frozenset[str]
+
+
+def spoken(text: str) -> str:
+    """Return `text` as the lower-case words one would say for it: "turn_on-Lamp2" -> "turn on lamp two"."""
+    split = re.sub(r"([a-z])([A-Z])", r"\1 \2", text)
+    split = re.sub(r"(\d+)", lambda match: f" {numerals.spell(match[1])} ", split)
+    return " ".join(_WORD.findall(split.lower()))
+
+
+def phrases(tools: Iterable[Mapping[str, Any]]) -> list[Phrases]:
+    """Return what makes each function tool heard; a tool that needs free text (no enum) is asked for by name alone."""
+    result = []
+    for tool in tools:
+        if tool.get("type", "function") != "function" or not (name := spoken(str(tool.get("name", "")))):
+            continue
+        schema = tool.get("parameters") or {}
+        properties = schema.get("properties") or {}
+        slots = [slot for key, value in properties.items() if (slot := _slot(key, value)) is not None]
+        verb, *rest = name.split()
+        openings = (name, f"{verb} the {' '.join(rest)}") if rest else (name,)
+        result.append(
+            Phrases(str(tool["name"]), openings, tuple(slots), frozenset(schema.get("required") or ()))
+        )
+    return result
+
+
+def _slot(name: str, schema: Mapping[str, Any]) -> Slot | None:
+    if "enum" in schema:
+        return Slot(name, "enum", tuple((words, value) for value in schema["enum"] if (words := spoken(str(value)))))
+    if schema.get("type") in {"integer", "number"}:
+        return Slot(name, str(schema["type"]))
+    if schema.get("type") == "boolean":
+        return Slot(name, "boolean", (("on", True), ("off", False), ("yes", True), ("no", False)))
+    return None
+
+
+def jsgf(tools: Sequence[Mapping[str, Any]], knows: Callable[[str], bool]) -> str:
+    """Return the grammar for a session with `tools`; phrases with a word that `knows` denies are left out."""
+    asked = []
+    for phrase in phrases(tools):
+        slots = [_slot_rule(slot, required=slot.name in phrase.required, knows=knows) for slot in phrase.slots]
+        openings = _known(phrase.openings, knows)
+        if openings and None not in slots:
+            asked.append(f"[please | can you | could you] ({_either(openings)}) {' '.join(filter(None, slots))}")
+    return "\n".join(
+        [
+            "#JSGF V1.0;",
+            "grammar heard;",
+            *_number_rules(),
+            f"<operator> = {_either(OPERATORS)};",
+            "<operand> = [minus] <number> [point <digit>+];",
+            f"<sum> = [{_either(QUESTIONS)}] (<operand> (<operator> <operand>)+ | <operand> squared "
+            "| the square root of <number> | <number> percent of <number>);",
+            "<count> = [please] count [up] to <number> | count from <number> to <number>;",
+            "<say> = (say | repeat) <number>;",
+            f"<talk> = {_either(_known(TALK, knows))};",
+            f"public <heard> = {_either(['<sum>', '<count>', '<say>', '<talk>', *asked])};",
+        ]
+    )
+
+
+def numbers_jsgf() -> str:
+    """Return the grammar of spoken answers with numbers in them, for reading numbers off a recording."""
+    return "\n".join(
+        [
+            "#JSGF V1.0;",
+            "grammar numbers;",
+            *_number_rules(),
+            f"<operator> = {_either(OPERATORS)};",
+            "<result> = [minus] <number> [point <digit>+];",
+            "<sum> = [what is] <number> (<operator> <number>)+ [(is | equals) <result>];",
+            f"public <numbers> = <sum> | [it is | the answer is | the result is] <result> | <number>+ "
+            f"| {_either(TALK)} | i heard | i will count to <number>;",
+        ]
+    )
+
+
+def _number_rules() -> list[str]:
+    units = _either(numerals.UNITS[1:])
+    return [
+        f"<digit> = {_either(numerals.UNITS)};",
+        f"<unit> = {units};",
+        f"<small> = <unit> | {_either(numerals.TEENS)} | ({_either(numerals.TENS)}) [<unit>];",
+        "<hundreds> = (a | <unit>) hundred [[and] <small>];",
+        "<below> = <small> | <hundreds>;",
+        "<number> = zero | <below> | (a | <below>) thousand [[and] <below>];",
+    ]
+
+
+def _slot_rule(slot: Slot, *, required: bool, knows: Callable[[str], bool]) -> str | None:
+    if slot.type in {"integer", "number"}:
+        rule = "[to | of | for] <number>"
+    else:
+        choices = _known([words for words, _ in slot.choices], knows)
+        if not choices:
+            return None if required else ""
+        rule = f"[to | of | for | in | the] ({_either(choices)})"
+    return rule if required else f"[{rule}]"
+
+
+def _known(texts: Iterable[str], knows: Callable[[str], bool]) -> list[str]:
+    return [text for text in texts if all(knows(word) for word in text.split())]
+
+
+def _either(alternatives: Iterable[str]) -> str:
+    return " | ".join(alternatives)

@@ -1,0 +1,195 @@
+"""Ears and voice of a server: one worker process, restarted when it dies, ended with the server.
+
+What waits for the worker is bounded: sentences by count, audio by bytes in the pipe.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from realtime_voice.server import worker
+from realtime_voice.server.interfaces import Heard, Json, RecognitionError, Speech, SynthesisError
+
+MAX_WAITING = 256
+"""Turns and sentences the worker may owe an answer for."""
+MAX_PIPE_BYTES = 64 * 1024 * 1024
+"""Audio that may wait in the pipe; a turn that would exceed it fails."""
+START_TIMEOUT_S = 30.0
+ANSWER_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 2.0
+
+_log = logging.getLogger("realtime_voice.server")
+
+
+class SpeechProcess:
+    """The worker's host: a Recognizer and a Synthesizer in one. Use `start` and `stop`; belongs to one event loop."""
+
+    def __init__(self, voice: str | None = None) -> None:
+        """Prepare; `voice` is one of realtime_voice.server.voice.VOICES, None for the best that is installed."""
+        self._voice = voice
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[worker.Reply]] = {}
+        self._stopped = False
+        self.voice_name = ""
+        self.restarts = -1
+
+    async def start(self) -> None:
+        """Start the worker (no-op while it runs). Raises RuntimeError with the reason when it cannot work."""
+        async with self._starting:
+            if self._alive or self._stopped:
+                return
+            arguments = [self._voice] if self._voice is not None else []
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", worker.__name__, *arguments,
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            self._process = process
+            try:
+                async with asyncio.timeout(START_TIMEOUT_S):
+                    ready = await self._read(process)
+            except (TimeoutError, asyncio.IncompleteReadError, msgspec.DecodeError) as error:
+                await self._end(process)
+                raise RuntimeError("the speech worker did not start") from error
+            if not isinstance(ready, worker.Ready) or ready.deaf:
+                await self._end(process)
+                raise RuntimeError(ready.deaf if isinstance(ready, worker.Ready) else "the speech worker is confused")
+            self.voice_name = ready.voice
+            self.restarts += 1
+            self._reader = asyncio.create_task(self._receive(process))
+
+    async def stop(self) -> None:
+        """End the worker within STOP_TIMEOUT_S; whoever waits for it gets an error. Idempotent."""
+        self._stopped = True
+        process, self._process = self._process, None
+        if process is not None:
+            await self._end(process)
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+        self._fail_waiting()
+
+    def listen(self, tools: Sequence[Json]) -> "RemoteHearing":
+        """Begin a turn."""
+        return RemoteHearing(self, next(self._numbers), tools)
+
+    async def speak(self, text: str, *, rate: int, voice: str, speed: float) -> Speech:
+        """Return `text` as PCM at `rate` Hz. Raises SynthesisError when the voice failed."""
+        try:
+            await self.start()
+            number = next(self._numbers)
+            reply = await self.ask(number, worker.Speak(number, text, rate, voice, speed))
+        except (RuntimeError, OSError, TimeoutError) as error:
+            raise SynthesisError(str(error) or "the speech worker did not answer") from error
+        if not isinstance(reply, worker.Spoken):
+            raise SynthesisError(reply.message if isinstance(reply, worker.Failed) else "unexpected answer")
+        if reply.unspoken:
+            _log.warning("the %s cannot speak: %s", self.voice_name, " ".join(reply.unspoken))
+        return Speech(reply.pcm, tuple(reply.unspoken))
+
+    def send(self, request: worker.Request) -> None:
+        """Write one request. Raises RuntimeError when the worker is not there or too far behind."""
+        process = self._process
+        if process is None or process.stdin is None or process.stdin.is_closing() or not self._alive:
+            raise RuntimeError("the speech worker is not running")
+        if process.stdin.transport.get_write_buffer_size() > MAX_PIPE_BYTES:
+            raise RuntimeError("the speech worker is too far behind")
+        process.stdin.write(worker.frame(request))
+
+    async def ask(self, number: int, request: worker.Request) -> worker.Reply:
+        """Write a request and return its reply. Raises RuntimeError or TimeoutError."""
+        if len(self._waiting) >= MAX_WAITING:
+            raise RuntimeError("the speech worker has too much to do")
+        self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            self.send(request)
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                return await self._waiting[number]
+        finally:
+            del self._waiting[number]
+
+    @property
+    def _alive(self) -> bool:
+        return self._process is not None and self._process.returncode is None and self._reader is not None and not (
+            self._reader.done()
+        )  # fmt: skip
+
+    async def _receive(self, process: asyncio.subprocess.Process) -> None:
+        try:
+            while True:
+                reply = await self._read(process)
+                if isinstance(reply, worker.Ready):
+                    continue
+                future = self._waiting.get(reply.number)
+                if future is not None and not future.done():
+                    future.set_result(reply)
+        except (asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError):
+            if not self._stopped:
+                _log.warning("the speech worker ended unexpectedly; it is started again when it is needed")
+        finally:
+            self._fail_waiting()
+
+    async def _read(self, process: asyncio.subprocess.Process) -> worker.Reply:
+        assert process.stdout is not None  # noqa: S101  # made with a pipe
+        (size,) = worker.HEADER.unpack(await process.stdout.readexactly(worker.HEADER.size))
+        return worker.reply_decoder.decode(await process.stdout.readexactly(size))
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    def _fail_waiting(self) -> None:
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(RuntimeError("the speech worker ended"))
+
+
+class RemoteHearing:
+    """One turn being listened to by the worker (see interfaces.Hearing)."""
+
+    def __init__(self, speech: SpeechProcess, number: int, tools: Sequence[Json]) -> None:
+        self._speech = speech
+        self._number = number
+        self._failure: str | None = None
+        self._send(worker.Listen(number, [dict(tool) for tool in tools]))
+
+    def accept(self, pcm: bytes) -> None:
+        """Take the next audio (16 kHz); returns at once."""
+        self._send(worker.Hear(self._number, pcm))
+
+    async def finish(self) -> Heard:
+        """End the turn and return what was heard. Raises RecognitionError when the worker failed."""
+        if self._failure is not None:
+            raise RecognitionError(self._failure)
+        try:
+            reply = await self._speech.ask(self._number, worker.Finish(self._number))
+        except (RuntimeError, OSError, TimeoutError) as error:
+            raise RecognitionError(str(error) or "the speech worker did not answer") from error
+        if not isinstance(reply, worker.Understood):
+            raise RecognitionError(reply.message if isinstance(reply, worker.Failed) else "unexpected answer")
+        return Heard(reply.text, reply.rejected)
+
+    def cancel(self) -> None:
+        """Forget the turn."""
+        self._send(worker.Cancel(self._number))
+
+    def _send(self, request: worker.Request) -> None:
+        if self._failure is None:
+            try:
+                self._speech.send(request)
+            except RuntimeError as error:
+                self._failure = str(error)

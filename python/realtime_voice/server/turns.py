@@ -1,0 +1,227 @@
+"""The input audio buffer and its turns, on the clock of all audio ever appended. No I/O and no wall clock."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from realtime_core.resample import Resampler
+from realtime_voice.server.configuration import Refused
+from realtime_voice.server.interfaces import HEARING_RATE
+from realtime_voice.server.wire import SAMPLE_BYTES, WIRE_RATES, bytes_per_ms, to_pcm
+
+HOP_MS = 10
+ONSET_HOPS = 4
+"""Hops of speech in a row that begin a turn."""
+HYSTERESIS = 0.15
+"""Speech goes on until its probability is this far below the threshold."""
+IDLE_KEPT_MS = 10_000
+"""Audio kept while turns are detected and nobody speaks; a commit by hand finds it."""
+MAX_TURN_MS = 300_000
+"""Longest detected turn (it is ended here), and most audio kept without turn detection."""
+SEMANTIC_SILENCE_MS: Mapping[str, int] = {"low": 1200, "medium": 700, "auto": 700, "high": 400}
+_PCM_BYTES_PER_MS = 2 * HEARING_RATE // 1000
+
+
+class SpeechDetector(Protocol):
+    """Speech probability per 10 ms hop of 16 kHz PCM."""
+
+    def process(self, pcm: bytes, /) -> list[float]:
+        """Return the probabilities of the hops that `pcm` completes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The user began to speak at `ms`, padding included."""
+
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """More audio of the turn, as 16 kHz PCM."""
+
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The turn ended at `ms`, silence included."""
+
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Nobody spoke from `start_ms` to `end_ms`: the idle timeout."""
+
+    start_ms: int
+    end_ms: int
+
+
+Happening = Started | Spoken | Stopped | Idle
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Committed audio: in the wire format, and the part of it that no Spoken has carried, as 16 kHz PCM."""
+
+    wire: bytes
+    pcm: bytes
+
+
+class InputBuffer:
+    """User audio since the last commit, and turn detection over it.
+
+    Times are whole milliseconds of audio ever appended; `clear` and `commit` do not turn the clock back.
+    """
+
+    def __init__(self, make_detector: Callable[[], SpeechDetector]) -> None:
+        self._make_detector = make_detector
+        self._detection: Mapping[str, Any] | None = None
+        self._idle_from_ms: int | None = None
+        self._base_ms = 0
+        self._set_format("audio/pcm")
+
+    def configure(self, wire_format: str, detection: Mapping[str, Any] | None) -> None:
+        """Set the wire format and the turn detection (None: the client commits). A new format empties the buffer."""
+        if wire_format != self.format:
+            self._base_ms = self.elapsed_ms
+            self._set_format(wire_format)
+        if detection is None or self._detection is None or detection["type"] != self._detection["type"]:
+            self._end_turn()
+        self._detection = detection
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a detected turn is running."""
+        return self._turn_ms is not None
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Audio ever appended."""
+        return self._base_ms + self._samples * 1000 // WIRE_RATES[self.format]
+
+    @property
+    def buffered_ms(self) -> float:
+        """Audio a commit would take."""
+        return len(self._wire) / self.bytes_per_ms
+
+    def expect_speech(self, from_ms: int | None) -> None:
+        """Start the idle timeout at `from_ms` on the audio clock, or stop it."""
+        self._idle_from_ms = from_ms
+
+    def append(self, wire: bytes) -> Iterator[Happening]:
+        """Take the next audio in the wire format; yield what it brings about, in order.
+
+        The caller commits when it gets Stopped or Idle, before it asks for the next.
+
+        Raises:
+            Refused: without turn detection, the buffer is full; the audio is not taken.
+
+        """
+        audio = self._partial + wire
+        whole = len(audio) - len(audio) % SAMPLE_BYTES[self.format]
+        if self._detection is None and self.buffered_ms + whole / self.bytes_per_ms > MAX_TURN_MS:
+            raise Refused(f"The input audio buffer is full ({MAX_TURN_MS // 1000} s): commit or clear it first.")
+        audio, self._partial = audio[:whole], audio[whole:]
+        pcm = self._resampler.process(to_pcm(audio, self.format))
+        self._wire += audio
+        self._pcm += pcm
+        self._samples += whole // SAMPLE_BYTES[self.format]
+        probabilities = self._detector.process(pcm)
+        return self._detect(probabilities) if self._detection is not None else self._spoken_until(self.elapsed_ms)
+
+    def commit(self) -> Turn:
+        """Take the turn out of the buffer; without a detected turn, all of it. Later audio stays."""
+        ended = self._ended_ms if self._ended_ms is not None else self.elapsed_ms
+        turn = Turn(
+            bytes(self._wire[: (ended - self._start_ms) * self.bytes_per_ms]),
+            bytes(self._pcm[self._pcm_offset(self._handed_ms) : self._pcm_offset(ended)]),
+        )
+        self._forget_until(ended)
+        self._handed_ms = ended
+        self._end_turn()
+        return turn
+
+    def clear(self) -> None:
+        """Forget the audio and end a running turn."""
+        self._wire.clear()
+        self._pcm.clear()
+        self._start_ms = self._handed_ms = self.elapsed_ms
+        self._end_turn()
+
+    def _set_format(self, wire_format: str) -> None:
+        self.format = wire_format
+        self.bytes_per_ms = bytes_per_ms(wire_format)
+        self._resampler = Resampler(WIRE_RATES[wire_format], HEARING_RATE)
+        self._detector = self._make_detector()
+        self._partial = b""
+        self._samples = 0
+        self._hop_end_ms = self._base_ms
+        self._wire = bytearray()
+        self._pcm = bytearray()
+        self._start_ms = self._handed_ms = self._base_ms
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        self._turn_ms: int | None = None
+        self._ended_ms: int | None = None
+        self._loud_hops = 0
+        self._quiet_hops = 0
+
+    def _detect(self, probabilities: list[float]) -> Iterator[Happening]:
+        for probability in probabilities:
+            self._hop_end_ms += HOP_MS
+            detection = self._detection
+            if detection is None:  # the caller switched it off meanwhile
+                return
+            if self._turn_ms is None:
+                yield from self._before_turn(probability, detection)
+            else:
+                yield from self._in_turn(probability, detection)
+        if self._turn_ms is not None:
+            yield from self._spoken_until(self._hop_end_ms)
+        else:
+            self._forget_until(self._hop_end_ms - IDLE_KEPT_MS)
+
+    def _before_turn(self, probability: float, detection: Mapping[str, Any]) -> Iterator[Happening]:
+        self._loud_hops = self._loud_hops + 1 if probability >= detection.get("threshold", 0.5) else 0
+        idle_ms = detection.get("idle_timeout_ms")
+        if self._loud_hops >= ONSET_HOPS:
+            onset_ms = self._hop_end_ms - self._loud_hops * HOP_MS
+            self._turn_ms = max(self._start_ms, onset_ms - detection.get("prefix_padding_ms", 300))
+            self._forget_until(self._turn_ms)
+            self._handed_ms = self._turn_ms
+            self._quiet_hops = 0
+            self._idle_from_ms = None
+            yield Started(self._turn_ms)
+        elif idle_ms and self._idle_from_ms is not None and self._hop_end_ms >= self._idle_from_ms + idle_ms:
+            start_ms, self._idle_from_ms = self._idle_from_ms, None
+            self._ended_ms = self._hop_end_ms
+            yield Idle(start_ms, self._hop_end_ms)
+
+    def _in_turn(self, probability: float, detection: Mapping[str, Any]) -> Iterator[Happening]:
+        floor = max(detection.get("threshold", 0.5) - HYSTERESIS, 0.05)
+        self._quiet_hops = self._quiet_hops + 1 if probability < floor else 0
+        silence_ms = detection.get("silence_duration_ms", SEMANTIC_SILENCE_MS.get(detection.get("eagerness", "auto")))
+        too_long = self._hop_end_ms - (self._turn_ms or 0) >= MAX_TURN_MS
+        if self._quiet_hops and (self._quiet_hops * HOP_MS >= silence_ms or too_long):
+            yield from self._spoken_until(self._hop_end_ms)
+            self._ended_ms = self._hop_end_ms
+            yield Stopped(self._hop_end_ms)
+
+    def _spoken_until(self, ms: int) -> Iterator[Spoken]:
+        pcm = bytes(self._pcm[self._pcm_offset(self._handed_ms) : self._pcm_offset(ms)])
+        if pcm:
+            self._handed_ms = ms
+            yield Spoken(pcm)
+
+    def _forget_until(self, ms: int) -> None:
+        if ms > self._start_ms:
+            del self._wire[: (ms - self._start_ms) * self.bytes_per_ms]
+            del self._pcm[: self._pcm_offset(ms)]
+            self._start_ms = ms
+            self._handed_ms = max(self._handed_ms, ms)
+
+    def _pcm_offset(self, ms: int) -> int:
+        return (ms - self._start_ms) * _PCM_BYTES_PER_MS

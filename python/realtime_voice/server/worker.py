@@ -1,0 +1,263 @@
+"""The speech worker: ears and voice in a process of their own (`python -m realtime_voice.server.worker`).
+
+It talks through its standard input and output in messages of 4 bytes of length (big endian) and MessagePack; everything
+else that would go to standard output goes to standard error. It ends when its input does.
+"""
+
+import contextlib
+import os
+import queue
+import signal
+import struct
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, BinaryIO, TypeVar
+
+import msgspec
+import numpy as np
+import soxr
+
+from realtime_voice.server.ears import Ears
+from realtime_voice.server.interfaces import Heard, Speech
+from realtime_voice.server.voice import Voice, find_voice
+
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+MAX_EARS = 8
+"""Turns decoded at once; further ones wait with their audio."""
+PCM_SLICE = 3200
+"""Bytes decoded before the next request is looked at: 100 ms."""
+
+HEADER = struct.Struct(">I")
+
+
+class Listen(msgspec.Struct, tag="listen", array_like=True):
+    """Begin a turn."""
+
+    turn: int
+    tools: list[dict[str, Any]]
+
+
+class Hear(msgspec.Struct, tag="hear", array_like=True):
+    """More of a turn: 16 kHz PCM."""
+
+    turn: int
+    pcm: bytes
+
+
+class Finish(msgspec.Struct, tag="finish", array_like=True):
+    """A turn is complete; answered by Understood or Failed."""
+
+    turn: int
+
+
+class Cancel(msgspec.Struct, tag="cancel", array_like=True):
+    """Forget a turn."""
+
+    turn: int
+
+
+class Speak(msgspec.Struct, tag="speak", array_like=True):
+    """Speak a sentence; answered by Spoken or Failed."""
+
+    request: int
+    text: str
+    rate: int
+    voice: str
+    speed: float
+
+
+class Ready(msgspec.Struct, tag="ready", array_like=True):
+    """The worker's first message: which voice speaks, and why there are no ears (None: there are)."""
+
+    voice: str
+    deaf: str | None
+
+
+class Understood(msgspec.Struct, tag="understood", array_like=True):
+    """What was heard of a turn."""
+
+    number: int
+    text: str
+    rejected: bool
+
+
+class Spoken(msgspec.Struct, tag="spoken", array_like=True):
+    """A spoken sentence, PCM at the rate asked for."""
+
+    number: int
+    pcm: bytes
+    unspoken: list[str]
+
+
+class Failed(msgspec.Struct, tag="failed", array_like=True):
+    """A turn or a sentence failed."""
+
+    number: int
+    message: str
+
+
+Request = Listen | Hear | Finish | Cancel | Speak
+Reply = Ready | Understood | Spoken | Failed
+M = TypeVar("M")
+
+request_decoder = msgspec.msgpack.Decoder(Request)
+reply_decoder = msgspec.msgpack.Decoder(Reply)
+
+
+def frame(message: Request | Reply) -> bytes:
+    """Return a message as it goes through a pipe."""
+    body = msgspec.msgpack.encode(message)
+    return HEADER.pack(len(body)) + body
+
+
+class _Turn:
+    """A turn in the worker: its audio until ears are free, then its ears."""
+
+    def __init__(self, tools: Sequence[dict[str, Any]]) -> None:
+        self.tools = tools
+        self.waiting: deque[bytes] = deque()
+        self.ears: Ears | None = None
+        self.complete = False
+
+
+class SpeechWorker:
+    """Serves requests one slice at a time: sentences first, because someone waits for them, then audio in turns."""
+
+    def __init__(self, send: Callable[[Reply], None], voice: Voice) -> None:
+        self._send = send
+        self._voice = voice
+        self._turns: dict[int, _Turn] = {}
+        self._free: list[Ears] = []
+        self._made = 0
+
+    def prepare(self) -> str | None:
+        """Load one pair of ears; return why that is impossible."""
+        try:
+            self._free.append(Ears())
+        except (ImportError, RuntimeError) as error:
+            return str(error)
+        self._made = 1
+        return None
+
+    def handle(self, request: Request) -> None:
+        """Take one request."""
+        if isinstance(request, Speak):
+            self._speak(request)
+        elif isinstance(request, Listen):
+            self._turns[request.turn] = _Turn(request.tools)
+        elif (turn := self._turns.get(request.turn)) is None:
+            return
+        elif isinstance(request, Hear):
+            turn.waiting.extend(request.pcm[at : at + PCM_SLICE] for at in range(0, len(request.pcm), PCM_SLICE))
+        elif isinstance(request, Finish):
+            turn.complete = True
+        else:
+            self._release(request.turn)
+
+    def work(self) -> bool:
+        """Decode one slice of every turn; return whether anything is left to do."""
+        busy = False
+        for number, turn in list(self._turns.items()):
+            try:
+                busy = self._advance(number, turn) or busy
+            except (RuntimeError, ValueError) as error:
+                self._release(number)
+                self._send(Failed(number, f"recognition failed: {error}"))
+        return busy
+
+    def _advance(self, number: int, turn: _Turn) -> bool:
+        if turn.ears is None:
+            if (ears := self._take_ears()) is None:
+                return True
+            turn.ears = ears.start(turn.tools)
+        if turn.waiting:
+            turn.ears.accept(turn.waiting.popleft())
+            return True
+        if turn.complete:
+            ears, turn.ears = turn.ears, None
+            heard = ears.finish()
+            self._free.append(ears)
+            del self._turns[number]
+            self._send(Understood(number, heard.text, heard.rejected))
+        return False
+
+    def _take_ears(self) -> Ears | None:
+        if self._free:
+            return self._free.pop()
+        if self._made < MAX_EARS:
+            self._made += 1
+            return Ears()
+        return None
+
+    def _release(self, number: int) -> None:
+        turn = self._turns.pop(number)
+        if turn.ears is not None:
+            with contextlib.suppress(RuntimeError):
+                turn.ears.cancel()
+            self._free.append(turn.ears)
+
+    def _speak(self, request: Speak) -> None:
+        try:
+            speech = self._voice.speak(request.text, request.voice, request.speed)
+            pcm = resampled(speech.pcm, self._voice.rate, request.rate)
+        except (OSError, ValueError, RuntimeError) as error:
+            self._send(Failed(request.request, f"synthesis failed: {error}"))
+        else:
+            self._send(Spoken(request.request, pcm, list(speech.unspoken)))
+
+
+def resampled(pcm: bytes, rate_in: int, rate_out: int) -> bytes:
+    """Return a whole PCM16 mono recording at another rate."""
+    if rate_in == rate_out or not pcm:
+        return pcm
+    result: bytes = soxr.resample(np.frombuffer(pcm, np.int16), rate_in, rate_out).tobytes()
+    return result
+
+
+def _read_requests(source: BinaryIO, requests: "queue.Queue[Request | None]") -> None:
+    while (header := source.read(HEADER.size)) and len(header) == HEADER.size:
+        (size,) = HEADER.unpack(header)
+        if size > MAX_MESSAGE_BYTES or len(body := source.read(size)) < size:
+            break
+        requests.put(request_decoder.decode(body))
+    requests.put(None)
+
+
+def main(voice_name: str | None = None) -> None:
+    """Serve requests from standard input until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's; it closes our input
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def send(reply: Reply) -> None:
+        replies.write(frame(reply))
+        replies.flush()
+
+    worker = SpeechWorker(send, find_voice(voice_name))
+    send(Ready(worker._voice.name, worker.prepare()))  # noqa: SLF001
+    requests: queue.Queue[Request | None] = queue.Queue()
+    threading.Thread(target=_read_requests, args=(sys.stdin.buffer, requests), daemon=True).start()
+    with contextlib.suppress(BrokenPipeError):
+        _serve(worker, requests)
+
+
+def _serve(worker: SpeechWorker, requests: "queue.Queue[Request | None]") -> None:
+    busy = False
+    while True:
+        pending: list[Request | None] = []
+        with contextlib.suppress(queue.Empty):
+            pending.append(requests.get(block=not busy))
+            while True:
+                pending.append(requests.get_nowait())
+        pending.sort(key=lambda request: not isinstance(request, Speak))
+        for request in pending:
+            if request is None:
+                return
+            worker.handle(request)
+        busy = worker.work()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
