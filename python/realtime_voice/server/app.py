@@ -188,8 +188,7 @@ class RealtimeServer:
         from aiohttp import web
 
         try:
-            if not self._is_key(_bearer(request)):
-                raise Refused("Incorrect API key provided.", "invalid_api_key")
+            self._check_key(_bearer(request))
             body = await request.json() if request.can_read_body else {}
             return web.json_response(self._new_secret(body))
         except json.JSONDecodeError:
@@ -224,8 +223,9 @@ class RealtimeServer:
         effective = Configuration(new_id("sess"), model, 0).effective
         return {"value": value, "expires_at": int(now + seconds), "session": merge(effective, change)}
 
-    def _is_key(self, key: str) -> bool:
-        return self._api_key is None or hmac.compare_digest(key.encode(), self._api_key.encode())
+    def _check_key(self, key: str) -> None:
+        if self._api_key is not None and not hmac.compare_digest(key.encode(), self._api_key.encode()):
+            raise Refused("Incorrect API key provided.", "invalid_api_key")
 
     # --- WebSocket ---
 
@@ -293,8 +293,8 @@ class RealtimeServer:
             expires_at, initial = self._secrets.get(key, (0.0, {}))
             if expires_at <= time.time():
                 raise Refused("Ephemeral token expired.", "invalid_api_key")
-        elif not self._is_key(key):
-            raise Refused("Incorrect API key provided.", "invalid_api_key")
+        else:
+            self._check_key(key)
         if len(self._sockets) > self._max_sessions:
             raise Refused(f"At most {self._max_sessions} sessions may be open.", "too_many_sessions")
         model = request.query.get("model") or (initial or {}).get("model")

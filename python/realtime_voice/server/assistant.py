@@ -4,11 +4,11 @@ A spoken or typed sum calls a calculator-like tool, "stop conversation" a stop-l
 anything else gets a short spoken reply. Deterministic, no network, no model.
 """
 
-import datetime
+import datetime as dt
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -35,19 +35,24 @@ NOT_UNDERSTOOD = "Sorry, I did not understand that."
 _STOP_TOOL = re.compile(r"\b(stop|end|exit|quit|hang up|terminate|finish)\b")
 _CALCULATOR = re.compile(r"\b(calculat\w*|calculator|arithmetic|math\w*|sum|compute)\b")
 _EXPRESSION_NAMES = ("expression", "formula", "equation", "query", "input", "problem")
-_SIGNS = {"+": "plus", "-": "minus", "*": "times", "×": "times", "/": "divided by", "÷": "divided by", "**": "to the power of", "^": "to the power of", "%": "percent of"}  # fmt: skip
+_SIGNS = {
+    "+": "plus", "-": "minus", "*": "times", "\u00d7": "times", "/": "divided by", "\u00f7": "divided by",
+    "^": "to the power of", "%": "percent of",
+}  # fmt: skip
 _OPERATOR_WORDS = sorted(grammar.OPERATORS, key=len, reverse=True)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_SIGN = re.compile(r"(?<=[\d)\s])([-+*/\u00d7\u00f7x%])(?=\s*-?[\d(])")
 _PERCENT = "/ 100 *"
+_BLANK: Mapping[str, Any] = {"integer": 0, "number": 0, "boolean": True, "array": [], "object": {}}
 
 
 class Assistant:
     """A Brain (see interfaces.Brain). `clock` tells the local time for "what time is it"."""
 
-    def __init__(self, clock: Callable[[], datetime.datetime] | None = None) -> None:
-        self._clock = clock or (lambda: datetime.datetime.now().astimezone())
+    def __init__(self, clock: Callable[[], dt.datetime] | None = None) -> None:
+        self._clock = clock or (lambda: dt.datetime.now().astimezone())
 
-    async def respond(self, context: Context) -> AsyncIterator[Step]:
+    async def respond(self, context: Context) -> AsyncGenerator[Step]:
         """Yield the steps of a response to the conversation so far."""
         for step in self._steps(context):
             yield step
@@ -127,7 +132,7 @@ def spoken_expression(expression: str) -> str:
     """Return an expression as one says it: "12 * 7" -> "twelve times seven"."""
     text = expression.replace(_PERCENT, "percent of").replace("**", " to the power of ")
     text = re.sub(r"sqrt\((.*?)\)", r"the square root of \1", text)
-    text = re.sub(r"(?<=[\d)])\s*([-+*/×÷^%])\s*(?=[-\d(])", lambda match: f" {_SIGNS[match[1]]} ", text)
+    text = re.sub(r"(?<=[\d)])\s*([-+*/\u00d7\u00f7^%])\s*(?=[-\d(])", lambda match: f" {_SIGNS[match[1]]} ", text)
     return " ".join(numerals.spell_numerals(text.replace("(", " ").replace(")", " ")).split())
 
 
@@ -187,11 +192,9 @@ def _allowed(tools: Sequence[Json], choice: str | Json) -> list[Json]:
 
 def _find(tools: Sequence[Json], pattern: re.Pattern[str]) -> Json | None:
     """Return the tool whose name, else whose first words of description match."""
-    for text in (lambda tool: grammar.spoken(str(tool.get("name"))), lambda tool: _first_sentence(tool)):
-        for tool in tools:
-            if pattern.search(text(tool).lower()):
-                return tool
-    return None
+    named = (tool for tool in tools if pattern.search(grammar.spoken(str(tool.get("name")))))
+    described = (tool for tool in tools if pattern.search(_first_sentence(tool).lower()))
+    return next(itertools.chain(named, described), None)
 
 
 def _first_sentence(tool: Json) -> str:
@@ -210,7 +213,7 @@ def _required_texts(tool: Json, text: str) -> dict[str, Any]:
     values = {}
     for name in schema.get("required") or ():
         of = properties.get(name) or {}
-        blank = {"integer": 0, "number": 0, "boolean": True, "array": [], "object": {}}.get(of.get("type"), text)
+        blank = _BLANK.get(str(of.get("type")), text)
         values[name] = of.get("default", (of.get("enum") or [blank])[0])
     return values
 
@@ -247,7 +250,13 @@ def arguments_for(tool: Json, expression: str) -> dict[str, Any] | None:
 
 
 def _choose_operation(choices: Sequence[str], sign: str) -> str:
-    stems = {"+": ("add", "plus", "sum"), "-": ("sub", "minus"), "*": ("mul", "times"), "/": ("div",), "**": ("pow", "exp")}
+    stems = {
+        "+": ("add", "plus", "sum"),
+        "-": ("sub", "minus"),
+        "*": ("mul", "times"),
+        "/": ("div",),
+        "**": ("pow", "exp"),
+    }
     wanted = (sign, *stems[sign])
     return next((choice for choice in choices if str(choice).lower().startswith(wanted)), choices[0])
 
@@ -308,8 +317,8 @@ def _count_bounds(words: str) -> tuple[int, int] | None:
     match = re.fullmatch(r"(?:please )?count (?:from (.+) to|(?:up )?to) (.+)", words)
     if match is None:
         return None
-    bounds = [_whole(text) if text else 1 for text in match.groups()]
-    return (bounds[0], bounds[1]) if None not in bounds else None  # type: ignore[return-value]
+    first, last = (_whole(text) if text else 1 for text in match.groups())
+    return None if first is None or last is None else (first, last)
 
 
 def _count(first: int, last: int) -> Iterator[Say]:
@@ -330,7 +339,7 @@ def _whole(text: str) -> int | None:
     return value if end == len(text.split()) else None
 
 
-def _spoken_time(now: datetime.datetime) -> str:
+def _spoken_time(now: dt.datetime) -> str:
     hour = numerals.spell(now.hour % 12 or 12)
     half = "A M" if now.hour < 12 else "P M"
     if not now.minute:
@@ -339,10 +348,12 @@ def _spoken_time(now: datetime.datetime) -> str:
 
 
 def _signs_as_words(text: str) -> str:
+    """Return typed arithmetic as words and numerals: "12*7" -> "12 times 7"."""
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text.lower())
     text = re.sub(r"\*\*|\^", " to the power of ", text)
-    text = re.sub(r"(?<=[\d)\s])([-+*/×÷x%])(?=\s*-?[\d(])", lambda match: f" {_SIGNS.get(match[1], 'times')} ", text)
-    return " ".join(re.findall(r"-?\d+(?:\.\d+)?|[a-z']+", text.replace("-", " ") if not re.search(r"\d", text) else text))
+    text = _SIGN.sub(lambda match: f" {_SIGNS.get(match[1], 'times')} ", text)
+    text = re.sub(r"(?<=[a-z])-", " ", text)
+    return " ".join(re.findall(r"-?\d+(?:\.\d+)?|[a-z']+", text))
 
 
 def _starts_operand(words: Sequence[str], at: int) -> bool:
@@ -353,11 +364,13 @@ def _operand(words: Sequence[str], at: int) -> tuple[str | None, int]:
     """Read "minus two point five" or "2.5" from `words[at:]` as the text of a number."""
     if at < len(words) and _NUMBER.fullmatch(words[at]):
         return words[at], at + 1
-    sign, start = ("-", at + 1) if words[at : at + 1] == ["minus"] else ("", at)
+    sign, start = ("-", at + 1) if list(words[at : at + 1]) == ["minus"] else ("", at)
     value, end = numerals.parse(words, start)
     if value is None:
         return None, at
-    digits = list(itertools.takewhile(lambda word: word in numerals.UNITS, words[end + 1 :])) if words[end : end + 1] == ["point"] else []  # fmt: skip
+    digits: list[str] = []
+    if list(words[end : end + 1]) == ["point"]:
+        digits = list(itertools.takewhile(numerals.UNITS.__contains__, words[end + 1 :]))
     if not digits:
         return f"{sign}{value}", end
     fraction = "".join(str(numerals.UNITS.index(digit)) for digit in digits)

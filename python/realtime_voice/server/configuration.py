@@ -298,7 +298,9 @@ def _voice(value: Any, path: str) -> None:
 
 def _truncation(value: Any, path: str) -> None:
     if isinstance(value, dict):
-        _object(("type", "retention_ratio"), type=_one_of("retention_ratio"), retention_ratio=_number(0, 1))(value, path)
+        _object(("type", "retention_ratio"), type=_one_of("retention_ratio"), retention_ratio=_number(0, 1))(
+            value, path
+        )
     else:
         _one_of("auto", "disabled")(value, path)
 

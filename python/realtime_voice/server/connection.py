@@ -8,8 +8,10 @@ import contextlib
 import logging
 from typing import Protocol
 
+import msgspec
+
 from realtime_voice import events
-from realtime_voice.events import UNSET, Item
+from realtime_voice.events import Item
 from realtime_voice.server import protocol
 from realtime_voice.server.conversation import Entry, shown
 from realtime_voice.server.interfaces import (
@@ -21,8 +23,8 @@ from realtime_voice.server.interfaces import (
     RecognitionError,
     Recognizer,
     Say,
-    Synthesizer,
     SynthesisError,
+    Synthesizer,
 )
 from realtime_voice.server.response import Response
 from realtime_voice.server.wire import WIRE_RATES, bytes_per_ms, from_pcm
@@ -173,7 +175,7 @@ class Connection:
         except SynthesisError as error:
             _log.warning("%s", error)
             failure = "server_error", str(error)
-        except Exception:
+        except Exception:  # noqa: BLE001  # whatever a brain raises ends its response, not the session
             _log.exception("the brain failed")
             failure = "server_error", "The server had an error while processing your request."
         finally:
@@ -266,6 +268,6 @@ def _with_transcript(entry: Entry) -> Item:
     """Return the item with what was heard of the user, whether or not the client asked for transcripts."""
     item = shown(entry.item)
     for part in item.content or []:
-        if part.type == "input_audio" and (part.transcript is None or part.transcript is UNSET):
+        if part.type == "input_audio" and (part.transcript is None or part.transcript is msgspec.UNSET):
             part.transcript = entry.heard or ""
     return item

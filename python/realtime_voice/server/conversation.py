@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from realtime_voice.events import UNSET, ContentPart, Item
+from realtime_voice.events import ContentPart, Item
 from realtime_voice.server.configuration import Refused
 
 MAX_ITEMS = 4096
@@ -113,7 +113,7 @@ class Conversation:
             )
         entry.audio_bytes = audio_end_ms * entry.bytes_per_ms
         del entry.audio[entry.audio_bytes :]
-        parts[content_index].transcript = UNSET
+        parts[content_index].transcript = msgspec.UNSET
 
     def limit_audio(self) -> None:
         """Forget the oldest audio beyond MAX_AUDIO_BYTES."""
@@ -164,9 +164,7 @@ def checked(item: Item, new_id: str, path: str = "item") -> Item:
         )
     for key in _REQUIRED[item.type]:
         if getattr(item, key) is None:
-            raise Refused(
-                f"Missing required parameter: '{path}.{key}'.", "missing_required_parameter", f"{path}.{key}"
-            )
+            raise Refused(f"Missing required parameter: '{path}.{key}'.", "missing_required_parameter", f"{path}.{key}")
     if item.type == "message":
         _check_message(item, path)
     return msgspec.structs.replace(

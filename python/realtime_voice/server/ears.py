@@ -17,7 +17,7 @@ SHORT = 9
 KEPT_GRAMMARS = 16
 """Grammars compiled per decoder; sessions with the same tools share one."""
 _NOISE = frozenset({"SIL", "+NSN+", "+SPN+"})
-_VOWELS = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
+_VOWELS = frozenset({"AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"})
 
 
 class Ears:
@@ -25,15 +25,20 @@ class Ears:
 
     def __init__(self) -> None:
         try:
-            from pocketsphinx import Config, Decoder, get_model_path
+            from pocketsphinx import Config, Decoder, get_model_path  # type: ignore[import-untyped]
         except ImportError as error:
-            raise ImportError(
-                'speech recognition needs pocketsphinx: pip install "realtime-core[local]"'
-            ) from error
+            raise ImportError('speech recognition needs pocketsphinx: pip install "realtime-core[local]"') from error
         self._words = Decoder(Config(lm=None, bestpath=False, loglevel="FATAL"))
         self._phones = Decoder(
-            Config(lm=None, dict=None, allphone=get_model_path("en-us/en-us-phone.lm.bin"), loglevel="FATAL",
-                   beam=1e-20, pbeam=1e-10, allphone_ci=True, lw=2.0)  # fmt: skip
+            Config(
+                lm=None,
+                allphone=get_model_path("en-us/en-us-phone.lm.bin"),
+                allphone_ci=True,
+                beam=1e-20,
+                pbeam=1e-10,
+                lw=2.0,
+                loglevel="FATAL",
+            )
         )
         self._grammars: dict[str, str] = {}
         self._searches = 0

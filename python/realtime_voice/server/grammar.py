@@ -79,9 +79,7 @@ def phrases(tools: Iterable[Mapping[str, Any]]) -> list[Phrases]:
         slots = [slot for key, value in properties.items() if (slot := _slot(key, value)) is not None]
         verb, *rest = name.split()
         openings = (name, f"{verb} the {' '.join(rest)}") if rest else (name,)
-        result.append(
-            Phrases(str(tool["name"]), openings, tuple(slots), frozenset(schema.get("required") or ()))
-        )
+        result.append(Phrases(str(tool["name"]), openings, tuple(slots), frozenset(schema.get("required") or ())))
     return result
 
 
@@ -110,8 +108,9 @@ def jsgf(tools: Sequence[Mapping[str, Any]], knows: Callable[[str], bool]) -> st
             *_number_rules(),
             f"<operator> = {_either(OPERATORS)};",
             "<operand> = [minus] <number> [point <digit>+];",
-            f"<sum> = [{_either(QUESTIONS)}] (<operand> (<operator> <operand>)+ | <operand> squared "
-            "| the square root of <number> | <number> percent of <number>);",
+            "<term> = <operand> (<operator> <operand>)+ | <operand> squared;",
+            "<special> = the square root of <number> | <number> percent of <number>;",
+            f"<sum> = [{_either(QUESTIONS)}] (<term> | <special>);",
             "<count> = [please] count [up] to <number> | count from <number> to <number>;",
             "<say> = (say | repeat) <number>;",
             f"<talk> = {_either(_known(TALK, knows))};",
@@ -130,8 +129,8 @@ def numbers_jsgf() -> str:
             f"<operator> = {_either(OPERATORS)};",
             "<result> = [minus] <number> [point <digit>+];",
             "<sum> = [what is] <number> (<operator> <number>)+ [(is | equals) <result>];",
-            f"public <numbers> = <sum> | [it is | the answer is | the result is] <result> | <number>+ "
-            f"| {_either(TALK)} | i heard | i will count to <number>;",
+            f"<talk> = {_either(TALK)} | i heard;",
+            "public <numbers> = <sum> | [it is | the answer is | the result is] <result> | <number>+ | <talk>;",
         ]
     )
 

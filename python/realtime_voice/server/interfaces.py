@@ -3,9 +3,11 @@
 Audio in these interfaces is little-endian signed 16-bit PCM, mono, as bytes.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from realtime_voice.events import Item
 
 Json = Mapping[str, Any]
 """A JSON object as decoded from the wire."""
@@ -85,9 +87,9 @@ Step = Say | Call | Fail
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a brain decides from: the conversation's items (with transcripts) and the effective settings of the response."""
+    """What a brain decides from: the conversation's items (with transcripts) and the settings of the response."""
 
-    items: Sequence[Json]
+    items: Sequence[Item]
     tools: Sequence[Json]
     tool_choice: str | Json
     instructions: str
@@ -97,7 +99,7 @@ class Context:
 class Brain(Protocol):
     """Mind: what to say and which functions to call."""
 
-    def respond(self, context: Context) -> AsyncIterator[Step]:
+    def respond(self, context: Context) -> AsyncGenerator[Step]:
         """Yield what the response consists of, in order; closed early when the response is interrupted."""
 
 

@@ -104,7 +104,9 @@ def _is_negative(words: Sequence[str], at: int) -> bool:
 
 def _takes(group: int, value: int) -> bool:
     """Whether `value` may follow `group` within one number: twenty|one, one hundred|twelve."""
-    return bool(group) and ((group % 100 == 0 and value > 0) or (group % 100 >= 20 and group % 10 == 0 and 0 < value < 10))
+    return bool(group) and (
+        (group % 100 == 0 and value > 0) or (group % 100 >= 20 and group % 10 == 0 and 0 < value < 10)
+    )
 
 
 def _continues(words: Sequence[str], at: int, group: int | None, total: int) -> bool:

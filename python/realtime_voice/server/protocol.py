@@ -75,14 +75,14 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Fill this response, then finish it."""
+    """Fill the response, then report `finished`."""
 
     response: Response
 
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """This response was cut: stop filling it."""
+    """A response was cut: stop filling it."""
 
     response: Response
 
@@ -427,9 +427,7 @@ class ServerProtocol:
             self._input.expect_speech(self._input.elapsed_ms + int(response.audio_ms))
         self._spoke = self._spoke or response.audio_ms > 0
         self.conversation.limit_audio()
-        limit = events.RateLimit(
-            name="tokens", limit=TOKENS_A_MINUTE, remaining=self._tokens_left, reset_seconds=0.0
-        )
+        limit = events.RateLimit(name="tokens", limit=TOKENS_A_MINUTE, remaining=self._tokens_left, reset_seconds=0.0)
         self._emit(events.RateLimitsUpdated(rate_limits=[limit]))
 
     # --- events out ---

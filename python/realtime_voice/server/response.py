@@ -49,19 +49,19 @@ class Response:
         self._message: Entry | None = None
         self._said = ""
         self._text_characters = 0
-        self._wire = dict(
-            id=response_id,
-            conversation_id=conversation_id,
-            output_modalities=list(settings["output_modalities"]),
-            max_output_tokens=settings["max_output_tokens"],
-            audio=msgspec.convert({"output": _spoken_form(settings)}, events.Audio),
-            metadata=metadata,
-        )
+        self._wire: dict[str, Any] = {
+            "id": response_id,
+            "conversation_id": conversation_id,
+            "output_modalities": list(settings["output_modalities"]),
+            "max_output_tokens": settings["max_output_tokens"],
+            "audio": msgspec.convert({"output": _spoken_form(settings)}, events.Audio),
+            "metadata": metadata,
+        }
         emit(events.ResponseCreated(response=events.Response(status="in_progress", output=[], **self._wire)))
 
     @property
     def modality(self) -> str:
-        """"audio" or "text"."""
+        """What it consists of: audio (with its transcript) or text."""
         modality: str = self.settings["output_modalities"][0]
         return modality
 
@@ -79,22 +79,24 @@ class Response:
     @property
     def exhausted(self) -> bool:
         """Whether max_output_tokens is reached."""
-        limit = self.settings["max_output_tokens"]
-        return limit != "inf" and self._output_tokens() >= limit
+        limit: int | str = self.settings["max_output_tokens"]
+        return isinstance(limit, int) and self._output_tokens() >= limit
 
     def say(self, text: str) -> None:
         """Say (or write) `text`; in an audio response, its audio follows with `audio`."""
         if not self.active or not text:
             return
         part = (self._open_message().item.content or [])[0]
-        delta = events.ResponseOutputAudioTranscriptDelta if self.modality == "audio" else events.ResponseOutputTextDelta
+        delta = (
+            events.ResponseOutputAudioTranscriptDelta if self.modality == "audio" else events.ResponseOutputTextDelta
+        )
         for piece in _PIECES.findall(f" {text}" if self._said else text):
             self._said += piece
             self._emit(delta(delta=piece, **self._place()))
             self._text_characters += len(piece)
         if self.modality == "text":
             part.text = self._said
-        elif part.transcript is not events.UNSET:  # a truncated item keeps no transcript
+        elif part.transcript is not msgspec.UNSET:  # a truncated item keeps no transcript
             part.transcript = self._said
 
     def audio(self, audio: bytes) -> None:
@@ -118,8 +120,9 @@ class Response:
             name=name, call_id=self._new_id("call"), arguments="",
         )  # fmt: skip
         self._begin(Entry(item))
-        place = {"response_id": self.id, "item_id": item.id, "output_index": len(self._output) - 1}
-        place["call_id"] = item.call_id
+        place: dict[str, Any] = {
+            "response_id": self.id, "item_id": item.id, "output_index": len(self._output) - 1, "call_id": item.call_id,
+        }  # fmt: skip
         self._emit(events.ResponseFunctionCallArgumentsDelta(delta=text, **place))
         self._text_characters += len(text)
         item.arguments = text

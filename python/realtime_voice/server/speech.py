@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from realtime_voice.server import worker
+from realtime_voice.server import messages
 from realtime_voice.server.interfaces import Heard, Json, RecognitionError, Speech, SynthesisError
 
 MAX_WAITING = 256
@@ -36,7 +36,7 @@ class SpeechProcess:
         self._reader: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[worker.Reply]] = {}
+        self._waiting: dict[int, asyncio.Future[messages.Reply]] = {}
         self._stopped = False
         self.voice_name = ""
         self.restarts = -1
@@ -48,7 +48,7 @@ class SpeechProcess:
                 return
             arguments = [self._voice] if self._voice is not None else []
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", worker.__name__, *arguments,
+                sys.executable, "-m", "realtime_voice.server.worker", *arguments,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             )  # fmt: skip
             self._process = process
@@ -58,9 +58,9 @@ class SpeechProcess:
             except (TimeoutError, asyncio.IncompleteReadError, msgspec.DecodeError) as error:
                 await self._end(process)
                 raise RuntimeError("the speech worker did not start") from error
-            if not isinstance(ready, worker.Ready) or ready.deaf:
+            if not isinstance(ready, messages.Ready) or ready.deaf:
                 await self._end(process)
-                raise RuntimeError(ready.deaf if isinstance(ready, worker.Ready) else "the speech worker is confused")
+                raise RuntimeError(ready.deaf if isinstance(ready, messages.Ready) else "the speech worker is confused")
             self.voice_name = ready.voice
             self.restarts += 1
             self._reader = asyncio.create_task(self._receive(process))
@@ -85,25 +85,25 @@ class SpeechProcess:
         try:
             await self.start()
             number = next(self._numbers)
-            reply = await self.ask(number, worker.Speak(number, text, rate, voice, speed))
+            reply = await self.ask(number, messages.Speak(number, text, rate, voice, speed))
         except (RuntimeError, OSError, TimeoutError) as error:
             raise SynthesisError(str(error) or "the speech worker did not answer") from error
-        if not isinstance(reply, worker.Spoken):
-            raise SynthesisError(reply.message if isinstance(reply, worker.Failed) else "unexpected answer")
+        if not isinstance(reply, messages.Spoken):
+            raise SynthesisError(reply.message if isinstance(reply, messages.Failed) else "unexpected answer")
         if reply.unspoken:
             _log.warning("the %s cannot speak: %s", self.voice_name, " ".join(reply.unspoken))
         return Speech(reply.pcm, tuple(reply.unspoken))
 
-    def send(self, request: worker.Request) -> None:
+    def send(self, request: messages.Request) -> None:
         """Write one request. Raises RuntimeError when the worker is not there or too far behind."""
         process = self._process
         if process is None or process.stdin is None or process.stdin.is_closing() or not self._alive:
             raise RuntimeError("the speech worker is not running")
         if process.stdin.transport.get_write_buffer_size() > MAX_PIPE_BYTES:
             raise RuntimeError("the speech worker is too far behind")
-        process.stdin.write(worker.frame(request))
+        process.stdin.write(messages.frame(request))
 
-    async def ask(self, number: int, request: worker.Request) -> worker.Reply:
+    async def ask(self, number: int, request: messages.Request) -> messages.Reply:
         """Write a request and return its reply. Raises RuntimeError or TimeoutError."""
         if len(self._waiting) >= MAX_WAITING:
             raise RuntimeError("the speech worker has too much to do")
@@ -125,7 +125,7 @@ class SpeechProcess:
         try:
             while True:
                 reply = await self._read(process)
-                if isinstance(reply, worker.Ready):
+                if isinstance(reply, messages.Ready):
                     continue
                 future = self._waiting.get(reply.number)
                 if future is not None and not future.done():
@@ -136,10 +136,11 @@ class SpeechProcess:
         finally:
             self._fail_waiting()
 
-    async def _read(self, process: asyncio.subprocess.Process) -> worker.Reply:
+    async def _read(self, process: asyncio.subprocess.Process) -> messages.Reply:
         assert process.stdout is not None  # noqa: S101  # made with a pipe
-        (size,) = worker.HEADER.unpack(await process.stdout.readexactly(worker.HEADER.size))
-        return worker.reply_decoder.decode(await process.stdout.readexactly(size))
+        (size,) = messages.HEADER.unpack(await process.stdout.readexactly(messages.HEADER.size))
+        reply: messages.Reply = messages.reply_decoder.decode(await process.stdout.readexactly(size))
+        return reply
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         if process.stdin is not None:
@@ -165,29 +166,29 @@ class RemoteHearing:
         self._speech = speech
         self._number = number
         self._failure: str | None = None
-        self._send(worker.Listen(number, [dict(tool) for tool in tools]))
+        self._send(messages.Listen(number, [dict(tool) for tool in tools]))
 
     def accept(self, pcm: bytes) -> None:
         """Take the next audio (16 kHz); returns at once."""
-        self._send(worker.Hear(self._number, pcm))
+        self._send(messages.Hear(self._number, pcm))
 
     async def finish(self) -> Heard:
         """End the turn and return what was heard. Raises RecognitionError when the worker failed."""
         if self._failure is not None:
             raise RecognitionError(self._failure)
         try:
-            reply = await self._speech.ask(self._number, worker.Finish(self._number))
+            reply = await self._speech.ask(self._number, messages.Finish(self._number))
         except (RuntimeError, OSError, TimeoutError) as error:
             raise RecognitionError(str(error) or "the speech worker did not answer") from error
-        if not isinstance(reply, worker.Understood):
-            raise RecognitionError(reply.message if isinstance(reply, worker.Failed) else "unexpected answer")
+        if not isinstance(reply, messages.Understood):
+            raise RecognitionError(reply.message if isinstance(reply, messages.Failed) else "unexpected answer")
         return Heard(reply.text, reply.rejected)
 
     def cancel(self) -> None:
         """Forget the turn."""
-        self._send(worker.Cancel(self._number))
+        self._send(messages.Cancel(self._number))
 
-    def _send(self, request: worker.Request) -> None:
+    def _send(self, request: messages.Request) -> None:
         if self._failure is None:
             try:
                 self._speech.send(request)

@@ -19,6 +19,8 @@ IDLE_KEPT_MS = 10_000
 MAX_TURN_MS = 300_000
 """Longest detected turn (it is ended here), and most audio kept without turn detection."""
 SEMANTIC_SILENCE_MS: Mapping[str, int] = {"low": 1200, "medium": 700, "auto": 700, "high": 400}
+MIN_COMMIT_MS = 100
+"""Least audio that a client may commit."""
 _PCM_BYTES_PER_MS = 2 * HEARING_RATE // 1000
 
 
@@ -78,8 +80,18 @@ class InputBuffer:
     def __init__(self, make_detector: Callable[[], SpeechDetector]) -> None:
         self._make_detector = make_detector
         self._detection: Mapping[str, Any] | None = None
+        self._base_ms = 0  # the clock when the format was set
+        self._samples = 0  # appended since then
+        self._hop_end_ms = 0  # judged until here
+        self._start_ms = 0  # where the buffer begins
+        self._handed_ms = 0  # handed out as Spoken until here
+        self._turn_ms: int | None = None  # where the running turn began
+        self._ended_ms: int | None = None  # where it ended, until it is committed
+        self._loud_hops = 0
+        self._quiet_hops = 0
         self._idle_from_ms: int | None = None
-        self._base_ms = 0
+        self._partial = b""
+        self._wire, self._pcm = bytearray(), bytearray()
         self._set_format("audio/pcm")
 
     def configure(self, wire_format: str, detection: Mapping[str, Any] | None) -> None:
@@ -158,14 +170,14 @@ class InputBuffer:
         self._partial = b""
         self._samples = 0
         self._hop_end_ms = self._base_ms
-        self._wire = bytearray()
-        self._pcm = bytearray()
+        self._wire.clear()
+        self._pcm.clear()
         self._start_ms = self._handed_ms = self._base_ms
         self._end_turn()
 
     def _end_turn(self) -> None:
-        self._turn_ms: int | None = None
-        self._ended_ms: int | None = None
+        self._turn_ms = None
+        self._ended_ms = None
         self._loud_hops = 0
         self._quiet_hops = 0
 

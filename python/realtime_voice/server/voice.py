@@ -50,9 +50,7 @@ class EspeakVoice:
         import espeakng_loader  # type: ignore[import-untyped]
 
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
-        callback_type = ctypes.CFUNCTYPE(
-            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
-        )
+        callback_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
         self._pcm = bytearray()
         self._callback = callback_type(self._collect)  # kept: the library holds the pointer
         data = str(espeakng_loader.get_data_path()).encode()

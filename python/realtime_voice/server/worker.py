@@ -1,115 +1,43 @@
 """The speech worker: ears and voice in a process of their own (`python -m realtime_voice.server.worker`).
 
-It talks through its standard input and output in messages of 4 bytes of length (big endian) and MessagePack; everything
-else that would go to standard output goes to standard error. It ends when its input does.
+It talks through its standard input and output in `messages`; everything else that would go to standard output goes to
+standard error. It ends when its input does.
 """
 
 import contextlib
 import os
 import queue
 import signal
-import struct
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
-import msgspec
-import numpy as np
-import soxr
-
+from realtime_core.resample import Resampler
 from realtime_voice.server.ears import Ears
-from realtime_voice.server.interfaces import Heard, Speech
+from realtime_voice.server.messages import (
+    HEADER,
+    MAX_MESSAGE_BYTES,
+    Failed,
+    Finish,
+    Hear,
+    Listen,
+    Ready,
+    Reply,
+    Request,
+    Speak,
+    Spoken,
+    Understood,
+    frame,
+    request_decoder,
+)
 from realtime_voice.server.voice import Voice, find_voice
 
-MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 MAX_EARS = 8
 """Turns decoded at once; further ones wait with their audio."""
 PCM_SLICE = 3200
 """Bytes decoded before the next request is looked at: 100 ms."""
-
-HEADER = struct.Struct(">I")
-
-
-class Listen(msgspec.Struct, tag="listen", array_like=True):
-    """Begin a turn."""
-
-    turn: int
-    tools: list[dict[str, Any]]
-
-
-class Hear(msgspec.Struct, tag="hear", array_like=True):
-    """More of a turn: 16 kHz PCM."""
-
-    turn: int
-    pcm: bytes
-
-
-class Finish(msgspec.Struct, tag="finish", array_like=True):
-    """A turn is complete; answered by Understood or Failed."""
-
-    turn: int
-
-
-class Cancel(msgspec.Struct, tag="cancel", array_like=True):
-    """Forget a turn."""
-
-    turn: int
-
-
-class Speak(msgspec.Struct, tag="speak", array_like=True):
-    """Speak a sentence; answered by Spoken or Failed."""
-
-    request: int
-    text: str
-    rate: int
-    voice: str
-    speed: float
-
-
-class Ready(msgspec.Struct, tag="ready", array_like=True):
-    """The worker's first message: which voice speaks, and why there are no ears (None: there are)."""
-
-    voice: str
-    deaf: str | None
-
-
-class Understood(msgspec.Struct, tag="understood", array_like=True):
-    """What was heard of a turn."""
-
-    number: int
-    text: str
-    rejected: bool
-
-
-class Spoken(msgspec.Struct, tag="spoken", array_like=True):
-    """A spoken sentence, PCM at the rate asked for."""
-
-    number: int
-    pcm: bytes
-    unspoken: list[str]
-
-
-class Failed(msgspec.Struct, tag="failed", array_like=True):
-    """A turn or a sentence failed."""
-
-    number: int
-    message: str
-
-
-Request = Listen | Hear | Finish | Cancel | Speak
-Reply = Ready | Understood | Spoken | Failed
-M = TypeVar("M")
-
-request_decoder = msgspec.msgpack.Decoder(Request)
-reply_decoder = msgspec.msgpack.Decoder(Reply)
-
-
-def frame(message: Request | Reply) -> bytes:
-    """Return a message as it goes through a pipe."""
-    body = msgspec.msgpack.encode(message)
-    return HEADER.pack(len(body)) + body
 
 
 class _Turn:
@@ -212,8 +140,9 @@ def resampled(pcm: bytes, rate_in: int, rate_out: int) -> bytes:
     """Return a whole PCM16 mono recording at another rate."""
     if rate_in == rate_out or not pcm:
         return pcm
-    result: bytes = soxr.resample(np.frombuffer(pcm, np.int16), rate_in, rate_out).tobytes()
-    return result
+    resampler = Resampler(rate_in, rate_out, "best")
+    result = resampler.process(pcm) + resampler.flush()
+    return result[2 * round(resampler.delay_out) :]
 
 
 def _read_requests(source: BinaryIO, requests: "queue.Queue[Request | None]") -> None:
