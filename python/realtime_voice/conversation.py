@@ -1,0 +1,175 @@
+"""What was said: the items of a conversation in their order, with the texts of both sides."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, field
+
+from realtime_voice.events import AgentTranscript, ContentPart, Item, UserTranscript
+
+if TYPE_CHECKING:
+    from realtime_voice.events import ResponsePartEvent
+
+REMEMBERED: Final = 1024
+"""How many items, requests and calls are remembered; older ones are forgotten."""
+MS_PER_CHARACTER: Final = 65
+"""Pace of speech, for a text that runs ahead of its audio."""
+
+
+class Entry(Struct):
+    """One item: its texts by part, whether its audio is complete, and what was heard of it when it was cut."""
+
+    item: Item
+    texts: dict[int, str] = field(default_factory=dict)
+    audio_done: bool = False
+    heard: str | None = None
+    audio_start_ms: int | None = None
+
+
+class Conversation:
+    """The items the server told of, ordered by `previous_item_id`, whenever their events and transcripts came."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._order: list[str] = []
+        self._speech_starts: OrderedDict[str, int] = OrderedDict()
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._entries
+
+    def get(self, item_id: str) -> Entry | None:
+        """Return what is known of an item."""
+        return self._entries.get(item_id)
+
+    def speech_started(self, item_id: str, audio_start_ms: int) -> None:
+        """Note when the user began to speak an item that is still to come."""
+        self._speech_starts[item_id] = audio_start_ms
+        bound(self._speech_starts)
+
+    def update(self, item: Item) -> None:
+        """Note an item's content; where it belongs is told by `place`."""
+        if item.id is not None:
+            self._entry(item.id, item).item = item
+
+    def place(self, item: Item, previous_item_id: str | None) -> None:
+        """Note an item and its place; behind everything if its predecessor is unknown."""
+        self.update(item)
+        if item.id is None or item.id in self._order:
+            return
+        if previous_item_id == "root":
+            self._order.insert(0, item.id)
+        elif previous_item_id in self._order:
+            self._order.insert(self._order.index(previous_item_id) + 1, item.id)
+        else:
+            self._order.append(item.id)
+        if len(self._order) > REMEMBERED:
+            self._entries.pop(self._order.pop(0), None)
+
+    def delete(self, item_id: str) -> None:
+        """Forget an item."""
+        self._entries.pop(item_id, None)
+        if item_id in self._order:
+            self._order.remove(item_id)
+
+    def user_text(self, item_id: str, index: int, delta: str, final: str | None) -> UserTranscript:
+        """Note more of what the user said, or with `final` all of it."""
+        entry = self._entry(item_id, Item(id=item_id, type="message", role="user"))
+        delta = _extend(entry, index, delta, final)
+        return UserTranscript(
+            item_id=item_id,
+            delta=delta,
+            text=entry.texts[index],
+            final=final is not None,
+            audio_start_ms=entry.audio_start_ms,
+        )
+
+    def agent_text(self, event: ResponsePartEvent, delta: str, final: str | None) -> AgentTranscript:
+        """Note more of what the agent says, or with `final` all of it."""
+        entry = self._entry(event.item_id, Item(id=event.item_id, type="message", role="assistant"))
+        delta = _extend(entry, event.content_index, delta, final)
+        return AgentTranscript(
+            response_id=event.response_id,
+            item_id=event.item_id,
+            content_index=event.content_index,
+            delta=delta,
+            text=entry.texts[event.content_index],
+            final=final is not None,
+        )
+
+    def audio_done(self, item_id: str) -> None:
+        """Note that no more audio of an item comes."""
+        if entry := self._entries.get(item_id):
+            entry.audio_done = True
+
+    def cut(self, item_id: str, index: int, played_ms: int, received_ms: int) -> tuple[str, str] | None:
+        """Note how much of an item was heard; returns the heard and the full text, or None if all of it was."""
+        entry = self._entries.get(item_id)
+        if entry is None:
+            return "", ""
+        if entry.audio_done and played_ms >= received_ms:
+            return None
+        full = entry.texts.get(index, "")
+        length_ms = received_ms if entry.audio_done else max(received_ms, len(full) * MS_PER_CHARACTER)
+        earlier = [text for part, text in sorted(entry.texts.items()) if part < index]
+        heard = cut_text(full, played_ms, length_ms)
+        entry.heard = "\n\n".join(filter(None, [*earlier, heard]))
+        return heard, full
+
+    def items(self) -> list[Item]:
+        """Items in order, with texts in place of audio: what the user said, and what was heard of the agent.
+
+        Such a list can be added to a new session. Items without a known text are left out.
+        """
+        entries = (self._entries.get(item_id) for item_id in self._order)
+        return [item for entry in entries if entry is not None and (item := _as_text(entry)) is not None]
+
+    def _entry(self, item_id: str, item: Item) -> Entry:
+        entry = self._entries.get(item_id)
+        if entry is None:
+            start = self._speech_starts.pop(item_id, None)
+            entry = self._entries[item_id] = Entry(item, audio_start_ms=start)
+            bound(self._entries)
+        return entry
+
+
+def cut_text(text: str, played_ms: int, length_ms: int) -> str:
+    """Return the part of a text that was heard, by the share of its audio that was, ending with a whole word."""
+    if played_ms >= length_ms:
+        return text
+    end = len(text) * max(0, played_ms) // length_ms
+    head = text[:end]
+    if end < len(text) and not text[end].isspace() and any(map(str.isspace, text)):
+        head = head[: max((index for index, letter in enumerate(head) if letter.isspace()), default=0)]
+    return head.rstrip()
+
+
+def bound(remembered: OrderedDict[str, Any]) -> None:
+    """Forget the oldest beyond REMEMBERED."""
+    while len(remembered) > REMEMBERED:
+        remembered.popitem(last=False)
+
+
+def _extend(entry: Entry, index: int, delta: str, final: str | None) -> str:
+    """Add to a part's text, or set it; returns what is new in it."""
+    before = entry.texts.get(index, "")
+    entry.texts[index] = before + delta if final is None else final
+    return final[len(before) :] if final is not None and final.startswith(before) else delta
+
+
+def _as_text(entry: Entry) -> Item | None:
+    item = entry.item
+    if item.type != "message":
+        return item if item.type in {"function_call", "function_call_output"} else None
+    if entry.heard is not None:
+        text = entry.heard
+    elif entry.texts:
+        text = "\n\n".join(filter(None, (text for _, text in sorted(entry.texts.items()))))
+    else:
+        parts = (part.text or part.transcript for part in item.content or [])
+        text = "\n\n".join(part for part in parts if isinstance(part, str) and part)
+    if not text:
+        return None
+    kind = "output_text" if item.role == "assistant" else "input_text"
+    return Item(id=item.id, type="message", role=item.role, content=[ContentPart(type=kind, text=text)])
