@@ -1,0 +1,101 @@
+"""The WebSocket under a session: the only place that knows the library."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as websocket_connect
+from websockets.exceptions import ConnectionClosed as WebSocketClosed
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+
+from realtime_voice.errors import AuthenticationError, ConnectError, ConnectionClosed
+
+if TYPE_CHECKING:
+    import ssl
+
+    from realtime_voice.endpoint import Endpoint
+
+MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+CLOSE_TIMEOUT_S: Final = 1.0
+
+# Below this level the library would log headers, and the key with them.
+_logger = logging.getLogger("realtime_voice.socket")
+_logger.setLevel(logging.INFO)
+
+
+async def connect(endpoint: Endpoint, *, timeout_s: float, ssl_context: ssl.SSLContext | None = None) -> Socket:
+    """Open a connection. Raises ConnectError, or AuthenticationError when the handshake is refused for the key."""
+    options: dict[str, object] = {}
+    if endpoint.is_loopback:
+        options["proxy"] = None
+    if ssl_context is not None:
+        options["ssl"] = ssl_context
+    try:
+        connection = await websocket_connect(
+            endpoint.url,
+            additional_headers=dict(endpoint.headers),
+            compression=None,  # audio does not compress, and deflate costs a lot
+            max_size=MAX_MESSAGE_BYTES,
+            open_timeout=timeout_s,
+            close_timeout=CLOSE_TIMEOUT_S,
+            logger=_logger,
+            **options,  # type: ignore[arg-type]
+        )
+    except InvalidStatus as error:
+        status = error.response.status_code
+        message = f"{endpoint.name} answered the handshake with HTTP {status}"
+        if status in {401, 403}:
+            raise AuthenticationError(message, "invalid_api_key") from None
+        raise ConnectError(message) from None
+    except TimeoutError:
+        raise ConnectError(f"{endpoint.name} did not answer within {timeout_s:g} s") from None
+    except (InvalidHandshake, InvalidURI, WebSocketClosed, EOFError) as error:
+        raise ConnectError(f"{endpoint.name} does not speak WebSocket: {error}") from None
+    except OSError as error:
+        raise ConnectError(f"cannot reach {endpoint.name}: {error.strerror or error}") from None
+    return Socket(connection)
+
+
+class Socket:
+    """An open connection; one task receives, one task sends."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+
+    async def receive(self) -> bytes:
+        """Wait for the next message. Raises ConnectionClosed when there will be none. Cancelling loses nothing."""
+        try:
+            return await self._connection.recv(decode=False)
+        except WebSocketClosed as closed:
+            raise _closed(closed) from None
+
+    async def send(self, message: bytes) -> None:
+        """Send one text message (UTF-8); waits while the peer does not take it. Raises ConnectionClosed."""
+        try:
+            await self._connection.send(message, text=True)
+        except WebSocketClosed as closed:
+            raise _closed(closed) from None
+
+    async def close(self) -> None:
+        """Close within CLOSE_TIMEOUT_S, whatever the peer does; more calls do nothing."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._connection.close()
+        except TimeoutError:
+            pass
+        finally:
+            self._connection.transport.abort()
+
+
+def _closed(closed: WebSocketClosed) -> ConnectionClosed:
+    frame = closed.rcvd
+    if frame is None:
+        cause = closed.__cause__
+        return ConnectionClosed(f"the connection broke{f': {cause}' if cause else ''}")
+    reason = f" ({frame.reason})" if frame.reason else ""
+    return ConnectionClosed(
+        f"the server closed the connection with code {frame.code}{reason}", frame.code, frame.reason
+    )

@@ -1,0 +1,720 @@
+"""A conversation with a Realtime server: socket, protocol, audio and tools in one object.
+
+::
+
+    async with connect(instructions="You are brief.", tools=[weather], audio=DeviceAudioIO()) as session:
+        async for event in session:
+            print(event)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import logging
+import secrets
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
+
+from realtime_core.frame import append_message
+from realtime_voice import endpoint as endpoints
+from realtime_voice import events as ev
+from realtime_voice.audio.wire import (
+    AudioEvent,
+    PlayoutDrained,
+    PlayoutStarted,
+    SpeechStarted,
+    SpeechStopped,
+    Wire,
+)
+from realtime_voice.errors import (
+    AuthenticationError,
+    ConnectionClosed,
+    LocalProtocolError,
+    RealtimeError,
+    RemoteProtocolError,
+    ServerError,
+    SessionTimeout,
+    ToolError,
+)
+from realtime_voice.protocol import REQUEST_TAG, ClientProtocol, SessionState, tool_error
+from realtime_voice.protocol import Event as ProtocolEvent
+from realtime_voice.tools import TOOL_TIMEOUT_S, Toolbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from realtime_voice._socket import Socket
+    from realtime_voice.audio.base import AudioIO
+    from realtime_voice.audio.playout import Playout
+    from realtime_voice.tools import ToolLike
+
+Event: TypeAlias = ProtocolEvent | AudioEvent
+"""What a session yields: events of the wire, of the conversation and of the audio side."""
+
+EVENTS_KEPT: Final = 1024
+"""Events that wait for the application; beyond, the socket is read no further (see Session.__aiter__)."""
+OUTGOING_BYTES: Final = 1024 * 1024
+"""Bytes that wait for the socket; beyond, senders and the microphone wait."""
+APPEND_BYTES: Final = 15 * 1024 * 1024
+"""Audio that one append may carry."""
+SLOW_CONSUMER_S: Final = 5.0
+TICK_S: Final = 0.5
+STOP_S: Final = 1.0
+TOOLS_AT_ONCE: Final = 64
+TRANSCRIPTION_MODEL: Final = "gpt-4o-mini-transcribe"
+
+_logger = logging.getLogger("realtime_voice.session")
+
+
+def connect(
+    *,
+    model: str = "gpt-realtime",
+    api_key: str | None = None,
+    base_url: str | None = None,
+    organization: str | None = None,
+    project: str | None = None,
+    instructions: str | None = None,
+    voice: str | None = None,
+    tools: Sequence[ToolLike] = (),
+    audio: AudioIO | None = None,
+    wire_in: Wire = Wire(),  # noqa: B008  frozen
+    wire_out: Wire = Wire(),  # noqa: B008  frozen
+    config: Mapping[str, Any] | None = None,
+    configure_timeout_s: float = 10.0,
+    silent_peer: Literal["raise", "warn"] = "raise",
+    tool_timeout_s: float = TOOL_TIMEOUT_S,
+    allow_insecure: bool = False,
+) -> Session:
+    """Prepare a session; `async with` (or `start`) opens it. Nothing connects before.
+
+    model, api_key, base_url, organization, project, allow_insecure: see realtime_voice.endpoint.
+    instructions, voice: what the agent is told, and how it sounds.
+    tools: functions (plain or with @tool), or schemas, whose calls the application answers by `send_tool_result`.
+    audio: microphone and speaker; None when the application sends and takes audio itself.
+    wire_in, wire_out: audio formats on the wire.
+    config: any field of session.update, merged last and deeply; None switches a field off.
+    configure_timeout_s: how long the server may take to accept the configuration; then `silent_peer` "raise" raises
+    SessionTimeout in `start`, and "warn" logs a line and goes on.
+    tool_timeout_s: how long a tool may take.
+
+    Raises ValueError for what is wrong in the arguments.
+    """
+    toolbox = Toolbox(tools, timeout_s=tool_timeout_s)
+    return Session(
+        endpoints.resolve(model, base_url, api_key, organization, project, allow_insecure=allow_insecure),
+        session_config(
+            instructions=instructions,
+            voice=voice,
+            tools=toolbox.configs,
+            wire_in=wire_in,
+            wire_out=wire_out,
+            config=config,
+        ),
+        toolbox=toolbox,
+        audio=audio,
+        wire_in=wire_in,
+        wire_out=wire_out,
+        configure_timeout_s=configure_timeout_s,
+        silent_peer=silent_peer,
+        model=model,
+    )
+
+
+def session_config(
+    *,
+    instructions: str | None = None,
+    voice: str | None = None,
+    tools: Sequence[Mapping[str, Any]] = (),
+    wire_in: Wire = Wire(),  # noqa: B008  frozen
+    wire_out: Wire = Wire(),  # noqa: B008  frozen
+    config: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the `session` of a session.update, with `config` merged last."""
+    heard: dict[str, Any] = {"format": _format(wire_in), "transcription": {"model": TRANSCRIPTION_MODEL}}
+    spoken: dict[str, Any] = {"format": _format(wire_out)}
+    if voice is not None:
+        spoken["voice"] = voice
+    session: dict[str, Any] = {"type": "realtime", "audio": {"input": heard, "output": spoken}}
+    if instructions is not None:
+        session["instructions"] = instructions
+    if tools:
+        session["tools"] = list(tools)
+    if config is None:
+        return session
+    if config.get("type") == "transcription":  # knows nothing of answers
+        session = {"audio": {"input": heard}}
+    return merge(session, config)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge deeply: mappings field by field, everything else (None, lists) as `over` has it."""
+    merged = dict(base)
+    for key, value in over.items():
+        before = merged.get(key)
+        merged[key] = merge(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _format(wire: Wire) -> dict[str, Any]:
+    return {"type": "audio/pcm", "rate": wire.rate} if wire.encoding == "pcm" else {"type": f"audio/{wire.encoding}"}
+
+
+class Session:
+    """One conversation. `async with` starts and stops it; made by `connect`.
+
+    All of it belongs to one event loop. Every method is safe to cancel. When the session ends by itself, iteration
+    raises the reason after the events before it, and methods that send raise it too.
+    """
+
+    def __init__(
+        self,
+        endpoint: endpoints.Endpoint,
+        config: Mapping[str, Any],
+        *,
+        toolbox: Toolbox | None = None,
+        audio: AudioIO | None = None,
+        wire_in: Wire = Wire(),  # noqa: B008  frozen
+        wire_out: Wire = Wire(),  # noqa: B008  frozen
+        configure_timeout_s: float = 10.0,
+        silent_peer: Literal["raise", "warn"] = "raise",
+        model: str = "",
+    ) -> None:
+        if not configure_timeout_s > 0:
+            raise ValueError(f"configure_timeout_s must be above 0, got {configure_timeout_s}")
+        if silent_peer not in {"raise", "warn"}:
+            raise ValueError(f"silent_peer must be 'raise' or 'warn', got {silent_peer!r}")
+        self.endpoint = endpoint
+        self.model = model
+        self.protocol = ClientProtocol(secrets.token_hex(4) + "_")
+        self.allow_interruptions = True
+        """False: the agent goes on speaking when the user does."""
+        self.dropped_events = 0
+        """Events that nobody took."""
+        self._requested = dict(config)
+        self._toolbox = toolbox or Toolbox()
+        self._audio = audio
+        self._playout: Playout | None = None
+        self._wire_in, self._wire_out = wire_in, wire_out
+        self._configure_timeout_s = configure_timeout_s
+        self._silent_peer = silent_peer
+        self._socket: Socket | None = None
+        self._runner: asyncio.Task[None] | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._configured: asyncio.Future[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._error: BaseException | None = None
+        self._is_error_told = False
+        self._is_over = asyncio.Event()
+        self._events: deque[Event] = deque()
+        self._event_arrived = asyncio.Event()
+        self._event_taken = asyncio.Event()
+        self._is_read = False  # somebody iterates
+        self._outgoing: deque[bytes] = deque()
+        self._outgoing_bytes = 0
+        self._to_write = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._tool_tasks: dict[str, tuple[ev.ToolCall, asyncio.Task[None]]] = {}
+        self._answers: dict[str, asyncio.Future[ev.Response]] = {}
+
+    # --- life ---
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        await self.stop()
+        if kind is None:
+            self._tell_error()
+
+    async def start(self) -> None:
+        """Open the audio side and the connection, and wait until the server has accepted the configuration.
+
+        Raises ConnectError, AuthenticationError, ConfigurationError (with the server's `param`), SessionTimeout,
+        AudioDeviceError, or LocalProtocolError when it was started before. After a failure everything is closed.
+        """
+        if self._runner is not None or self._stopping is not None:
+            raise LocalProtocolError("a session is started once; call connect again for another")
+        self._runner = asyncio.create_task(self._run(), name="realtime session")
+        self._configured = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait({self._configured, self._runner}, return_when=asyncio.FIRST_COMPLETED)
+            if not self._configured.done():
+                self._tell_error()
+                self._running()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End the session and close everything, within about a second whatever the peer does; may be repeated."""
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(), name="realtime session stop")
+        await asyncio.shield(self._stopping)
+
+    async def wait(self) -> None:
+        """Wait until the session ends; raises the reason when it did so by itself."""
+        await self._is_over.wait()
+        self._tell_error()
+
+    async def _stop(self) -> None:
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.wait({self._runner}, timeout=STOP_S)
+        self._finish(None)
+        closing = [self._socket.close()] if self._socket is not None else []
+        if self._audio is not None:
+            closing.append(self._audio.stop())
+        for result in await asyncio.gather(*closing, return_exceptions=True):
+            if isinstance(result, Exception):
+                _logger.warning("closing failed: %s", result)
+
+    async def _run(self) -> None:
+        """Be the session: connect, then all tasks until one fails."""
+        error: BaseException | None = None
+        try:
+            await self._open()
+            async with asyncio.TaskGroup() as self._group:
+                self._group.create_task(self._receive_all(), name="realtime receive")
+                self._group.create_task(self._write_all(), name="realtime write")
+                self._group.create_task(self._tick_all(), name="realtime tick")
+                self.protocol.configure(self._requested)
+                self._queue_outgoing()
+        except asyncio.CancelledError:
+            pass
+        except BaseExceptionGroup as group:
+            error = _first(group)
+        except Exception as failure:  # noqa: BLE001  it is told where the application waits
+            error = failure
+        self._finish(error)
+
+    async def _open(self) -> None:
+        from realtime_voice._socket import connect as connect_socket
+
+        if self._audio is not None:
+            await self._audio.start(self._wire_in, self._wire_out, framed=True)
+            self.attach_playout(self._audio.playout)
+        self._socket = await connect_socket(self.endpoint, timeout_s=self._configure_timeout_s)
+
+    def _finish(self, error: BaseException | None) -> None:
+        """Note the end, once."""
+        if self._is_over.is_set():
+            return
+        if isinstance(error, ConnectionClosed) and error.code == 1000:
+            error = None  # an orderly end
+        self._error = error
+        self._group = None
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(error or ConnectionClosed("the session has ended", 1000))
+                answer.exception()  # may have no taker
+        self._answers.clear()
+        self._is_over.set()
+        self._event_arrived.set()
+        self._event_taken.set()
+        self._has_room.set()
+
+    def _tell_error(self) -> None:
+        if self._error is not None and not self._is_error_told:
+            self._is_error_told = True
+            raise self._error
+
+    # --- events ---
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        """Iterate over what happens; ends with the session, and raises the reason when that ended by itself.
+
+        Events are handed out once, also to several iterators. While somebody iterates and EVENTS_KEPT events wait,
+        the server is read no further; before, or when nobody has taken any for SLOW_CONSUMER_S, the oldest are dropped
+        and counted.
+        """
+        return self
+
+    async def __anext__(self) -> Event:
+        """Wait for the next event. Cancelling loses none."""
+        self._is_read = True
+        while not self._events:
+            if self._is_over.is_set():
+                self._tell_error()
+                raise StopAsyncIteration
+            self._event_arrived.clear()
+            await self._event_arrived.wait()
+        event = self._events.popleft()
+        self._event_taken.set()
+        return event
+
+    def _emit(self, event: Event) -> None:
+        self._events.append(event)
+        if len(self._events) > (2 * EVENTS_KEPT if self._is_read else EVENTS_KEPT):
+            self._events.popleft()
+            self.dropped_events += 1
+        self._event_arrived.set()
+
+    async def _wait_for_consumer(self) -> None:
+        while self._is_read and len(self._events) >= EVENTS_KEPT:
+            self._event_taken.clear()
+            try:
+                async with asyncio.timeout(SLOW_CONSUMER_S):
+                    await self._event_taken.wait()
+            except TimeoutError:
+                self._is_read = False
+                _logger.warning("no event was taken for %g s: the oldest are dropped", SLOW_CONSUMER_S)
+
+    # --- what the application says ---
+
+    async def send(self, event: ev.ClientEvent | Mapping[str, Any]) -> str:
+        """Send any client event; returns its event_id. A response.create waits for its moment."""
+        event_id = self._running().send(event)
+        await self._sent()
+        return event_id
+
+    async def send_text(self, text: str, *, respond: bool = True) -> str:
+        """Say something in writing; returns the item's id. With `respond` the agent answers."""
+        part = ev.ContentPart(type="input_text", text=text)
+        return await self._add_message([part], respond=respond)
+
+    async def send_image(
+        self, image: str | bytes, *, text: str | None = None, detail: str | None = None, respond: bool = True
+    ) -> str:
+        """Show a PNG or JPEG image (a `data:` URI, or the file's bytes), with a text; returns the item's id.
+
+        Raises ValueError for anything else.
+        """
+        parts = [ev.ContentPart(type="input_image", image_url=_data_uri(image), detail=detail)]
+        if text is not None:
+            parts.append(ev.ContentPart(type="input_text", text=text))
+        return await self._add_message(parts, respond=respond)
+
+    async def _add_message(self, parts: list[ev.ContentPart], *, respond: bool) -> str:
+        item = ev.Item(type="message", role="user", content=parts)
+        item_id = self._running().add_item(item, respond=respond)
+        await self._sent()
+        return item_id
+
+    async def send_audio(self, audio: bytes) -> None:
+        """Send the user's audio, bare bytes in the wire's format, at most 15 MiB (ValueError)."""
+        if len(audio) > APPEND_BYTES:
+            raise ValueError(f"{len(audio)} bytes of audio at once are more than {APPEND_BYTES}")
+        self._running()
+        self._put(append_message(audio))
+        await self._sent()
+
+    async def commit_audio(self, *, respond: bool = True) -> None:
+        """End the user's turn, where the server does not find its end by itself; with `respond` the agent answers."""
+        protocol = self._running()
+        protocol.send(ev.InputAudioBufferCommit())
+        if respond:
+            protocol.request_response()
+        await self._sent()
+
+    async def clear_audio(self) -> None:
+        """Forget the user's audio that is not committed."""
+        self._running().send(ev.InputAudioBufferClear())
+        await self._sent()
+
+    async def send_tool_result(self, call_id: str, output: str, *, respond: bool | None = None) -> None:
+        """Answer a ToolCall. The agent goes on when all calls are answered.
+
+        `respond` None: unless the user has interrupted the agent since the call; True or False: as told.
+        """
+        self._running().send_tool_result(call_id, output, respond=respond)
+        await self._sent()
+
+    async def create_response(self, params: ev.ResponseParams | Mapping[str, Any] | None = None) -> None:
+        """Ask the agent to speak, as soon as it may."""
+        self._running().request_response(params)
+        await self._sent()
+
+    async def ask(self, params: ev.ResponseParams | Mapping[str, Any]) -> ev.Response:
+        """Ask for a response and wait for it to end; with `conversation: "none"` beside the conversation.
+
+        Raises ServerError when the server refuses it, and the session's error when that ends first.
+        """
+        request_id = self._running().request_response(params)
+        answer: asyncio.Future[ev.Response] = asyncio.get_running_loop().create_future()
+        self._answers[request_id] = answer
+        try:
+            await self._sent()
+            return await answer
+        finally:
+            self._answers.pop(request_id, None)
+
+    async def cancel_response(self) -> None:
+        """Stop what the agent generates, if it does; what was received still plays."""
+        self._running().cancel_response()
+        await self._sent()
+
+    async def interrupt(self) -> list[ev.Interrupted]:
+        """Make the agent silent at once: stop playout and response, and tell the server what was heard."""
+        self._running()
+        interrupted = self._interrupt(by_server=False)
+        await self._sent()
+        return interrupted
+
+    # --- what is known ---
+
+    @property
+    def id(self) -> str:
+        """The session's id at the server."""
+        return self.protocol.id
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration as the server last echoed it; {} before."""
+        return self.protocol.config
+
+    @property
+    def usage(self) -> ev.Usage:
+        """Tokens so far."""
+        return self.protocol.usage
+
+    @property
+    def is_running(self) -> bool:
+        """Started and not ended."""
+        return self._runner is not None and not self._is_over.is_set()
+
+    def conversation(self) -> list[ev.Item]:
+        """Return what was said so far, in order, as texts; of interrupted items what was heard."""
+        return self.protocol.conversation.items()
+
+    # --- audio ---
+
+    def attach_playout(self, playout: Playout | None) -> None:
+        """Play the agent's audio there; None: no longer.
+
+        For playout that another host owns: it gets the audio as it arrives, the user's speech silences it, and the
+        server is told its played position. The host hands its events to `audio_event`.
+        """
+        self._playout = playout
+        self.protocol.latency.awaits_playout = playout is not None
+
+    def audio_event(self, event: AudioEvent) -> None:
+        """Take an event of the audio side, for hosts that own it."""
+        match event:
+            case SpeechStopped():
+                self.protocol.latency.speech_stopped(event.time, local=True)
+            case PlayoutStarted():
+                latency = self.protocol.latency.played(event.item_id, event.time)
+                if latency is not None:
+                    self._emit(latency)
+            case SpeechStarted() | PlayoutDrained():
+                pass
+        self._emit(event)
+
+    def _take_audio_events(self) -> None:
+        if self._audio is not None:
+            for event in self._audio.events():
+                self.audio_event(event)
+
+    async def _capture_all(self, audio: AudioIO) -> None:
+        while (chunks := await audio.captured()) is not None:
+            for _, message in chunks:
+                self._put(message)
+            self._take_audio_events()
+            await self._has_room.wait()
+        self._take_audio_events()
+
+    def _interrupt(self, *, by_server: bool) -> list[ev.Interrupted]:
+        heard = [] if self._playout is None else self._playout.flush()
+        interrupted = self.protocol.interrupt(heard, by_server=by_server)
+        for event in interrupted:
+            self._emit(event)
+        if interrupted:
+            self._cancel_tools()
+        self._queue_outgoing()
+        return interrupted
+
+    # --- sending ---
+
+    def _running(self) -> ClientProtocol:
+        if self._is_over.is_set() or self._runner is None:
+            if self._error is not None:
+                self._is_error_told = True
+                raise self._error
+            raise LocalProtocolError("the session is not running")
+        return self.protocol
+
+    async def _sent(self) -> None:
+        self._queue_outgoing()
+        await self._has_room.wait()
+
+    def _queue_outgoing(self) -> None:
+        for message in self.protocol.data_to_send():
+            self._put(message)
+
+    def _put(self, message: bytes) -> None:
+        self._outgoing.append(message)
+        self._outgoing_bytes += len(message)
+        if self._outgoing_bytes > OUTGOING_BYTES:
+            self._has_room.clear()
+        self._to_write.set()
+
+    async def _write_all(self) -> None:
+        socket = self._open_socket()
+        with contextlib.suppress(ConnectionClosed):  # why it closed is what the receiver finds out
+            while True:
+                await self._to_write.wait()
+                self._to_write.clear()
+                while self._outgoing:
+                    message = self._outgoing.popleft()
+                    self._outgoing_bytes -= len(message)
+                    await socket.send(message)
+                    if self._outgoing_bytes <= OUTGOING_BYTES // 2:
+                        self._has_room.set()
+
+    def _open_socket(self) -> Socket:
+        if self._socket is None:
+            raise LocalProtocolError("the session is not connected")
+        return self._socket
+
+    # --- receiving ---
+
+    async def _receive_all(self) -> None:
+        socket = self._open_socket()
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                message = await socket.receive()
+            except ConnectionClosed as closed:
+                raise self._reason_of(closed) from None
+            try:
+                for event in self._read(message, loop.time()):
+                    self._handle(event)
+            except (RemoteProtocolError, ValueError) as error:
+                _logger.warning("a message of %d bytes was not understood: %s", len(message), error)
+            if self.protocol.failure is not None:
+                raise self.protocol.failure
+            self._queue_outgoing()
+            self._take_audio_events()
+            await self._wait_for_consumer()
+            while self._playout is not None and self._playout.full:  # noqa: ASYNC110  the device's side has no events
+                await asyncio.sleep(TICK_S / 10)
+
+    def _read(self, message: bytes, now: float) -> Sequence[ProtocolEvent]:
+        if self._playout is not None:
+            delta = self._playout.feed(message)
+            if delta is not None:
+                return self.protocol.audio_received(delta.response_id, delta.item_id, now)
+        return self.protocol.receive(message, now)
+
+    def _reason_of(self, closed: ConnectionClosed) -> RealtimeError:
+        if closed.code == 3000:
+            return AuthenticationError(closed.reason or "the server refused the key", "invalid_api_key")
+        return closed
+
+    def _handle(self, event: ProtocolEvent) -> None:
+        _logger.debug("received %s", getattr(event, "type", type(event).__name__))
+        self._emit(event)
+        match event:
+            case ev.SessionUpdated():
+                self._set_configured()
+            case ev.InputAudioBufferSpeechStarted() if self.allow_interruptions:
+                self._interrupt(by_server=True)
+            case ev.ResponseOutputAudioDone(item_id=item_id) if self._playout is not None:
+                self._playout.end_item(item_id)
+            case ev.ToolCall():
+                self._begin_tool(event)
+            case ev.ResponseDone(response=response):
+                answer = self._answers.get((response.metadata or {}).get(REQUEST_TAG, ""))
+                if answer is not None and not answer.done():
+                    answer.set_result(response)
+            case ev.Error(error=error):
+                answer = self._answers.get(error.event_id or "")
+                if answer is not None and not answer.done():
+                    answer.set_exception(
+                        ServerError(error.message, error.code, error.param, error.event_id, error.type)
+                    )
+                _logger.info("server error %s: %s", error.code, error.message)
+            case _:
+                pass
+
+    def _set_configured(self) -> None:
+        configured = self._configured
+        if configured is None or configured.done():
+            return
+        configured.set_result(None)
+        if self._audio is not None and self._group is not None:
+            self._group.create_task(self._capture_all(self._audio), name="realtime capture")
+
+    async def _tick_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._configure_timeout_s
+        while True:
+            now = loop.time()
+            configuring = self.protocol.session is SessionState.CONFIGURING
+            await asyncio.sleep(min(TICK_S, max(0.0, deadline - now)) if configuring else TICK_S)
+            if self.protocol.session is SessionState.CONFIGURING and loop.time() >= deadline:
+                self._on_silence()
+            self.protocol.tick(loop.time())
+            self._queue_outgoing()
+
+    def _on_silence(self) -> None:
+        message = f"{self.endpoint.name} has not answered the configuration within {self._configure_timeout_s:g} s"
+        if self._silent_peer == "raise":
+            raise SessionTimeout(message)
+        _logger.warning("%s: going on without", message)
+        self.protocol.configuration_unanswered()
+        self._set_configured()
+
+    # --- tools ---
+
+    def _begin_tool(self, call: ev.ToolCall) -> None:
+        if self._group is None or (call.name not in self._toolbox and self._toolbox.is_declared(call.name)):
+            return  # the application answers
+        if len(self._tool_tasks) >= TOOLS_AT_ONCE:
+            self._end_tool(call, tool_error(f"{TOOLS_AT_ONCE} tools are still running"), is_error=True, duration_s=0.0)
+            return
+        task = self._group.create_task(self._run_tool(call), name=f"tool {call.name}")
+        self._tool_tasks[call.call_id] = call, task
+
+    async def _run_tool(self, call: ev.ToolCall) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            output, is_error = await self._toolbox.call(call.name, call.arguments), False
+        except ToolError as error:
+            output, is_error = tool_error(str(error)), True
+        if self._tool_tasks.pop(call.call_id, None) is not None:
+            self._end_tool(call, output, is_error=is_error, duration_s=loop.time() - started)
+
+    def _end_tool(
+        self, call: ev.ToolCall, output: str, *, is_error: bool, duration_s: float, respond: bool | None = None
+    ) -> None:
+        result = ev.ToolResult(
+            call_id=call.call_id, name=call.name, output=output, is_error=is_error, duration_s=duration_s
+        )
+        self._emit(result)
+        if self.protocol.session is not SessionState.FAILED:
+            self.protocol.send_tool_result(call.call_id, output, respond=respond)
+            self._queue_outgoing()
+
+    def _cancel_tools(self) -> None:
+        """Cancel the tools that want it when the user interrupts."""
+        for call_id, (call, task) in list(self._tool_tasks.items()):
+            if call.name in self._toolbox and self._toolbox[call.name].on_interrupt == "cancel":
+                del self._tool_tasks[call_id]
+                task.cancel()
+                output = tool_error("cancelled: the user interrupted")
+                self._end_tool(call, output, is_error=True, duration_s=0.0, respond=False)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first single exception of a group."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _data_uri(image: str | bytes) -> str:
+    if isinstance(image, str):
+        if not image.startswith("data:image/"):
+            raise ValueError("an image is a data: URI (data:image/png;base64,...) or the bytes of a PNG or JPEG file")
+        return image
+    for signature, kind in ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg")):
+        if image.startswith(signature):
+            return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+    raise ValueError("the image is neither PNG nor JPEG")
