@@ -1,6 +1,7 @@
 #include "rc_base64.h"
 
 #include "kernels/rc_base64_kernels.h"
+#include "rc_cpu.h"
 #include "rc_err.h"
 
 static const char alphabet[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -59,6 +60,42 @@ static size_t decode_groups(uint8_t *bytes, const char *text, size_t groups)
     return groups;
 }
 
+/* The best kernel for this machine; what it leaves is plain C's. */
+
+static size_t encode_kernel(char *text, const uint8_t *bytes, size_t groups)
+{
+    unsigned features = rc_cpu_features();
+#ifdef RC_X86
+    if (features & RC_CPU_AVX512_VBMI)
+        return rc_base64_encode_avx512(text, bytes, groups);
+    if (features & RC_CPU_AVX2)
+        return rc_base64_encode_avx2(text, bytes, groups);
+#endif
+#ifdef RC_ARM64
+    if (features & RC_CPU_NEON)
+        return rc_base64_encode_neon(text, bytes, groups);
+#endif
+    (void)features, (void)text, (void)bytes, (void)groups;
+    return 0;
+}
+
+static size_t decode_kernel(uint8_t *bytes, const char *text, size_t groups)
+{
+    unsigned features = rc_cpu_features();
+#ifdef RC_X86
+    if (features & RC_CPU_AVX512_VBMI)
+        return rc_base64_decode_avx512(bytes, text, groups);
+    if (features & RC_CPU_AVX2)
+        return rc_base64_decode_avx2(bytes, text, groups);
+#endif
+#ifdef RC_ARM64
+    if (features & RC_CPU_NEON)
+        return rc_base64_decode_neon(bytes, text, groups);
+#endif
+    (void)features, (void)text, (void)bytes, (void)groups;
+    return 0;
+}
+
 /* Encoding ----------------------------------------------------------------------------------- */
 
 size_t rc_base64_encoded_size(size_t count)
@@ -69,7 +106,7 @@ size_t rc_base64_encoded_size(size_t count)
 size_t rc_base64_encode(char *text, const uint8_t *bytes, size_t count)
 {
     size_t groups = count / 3;
-    size_t done = rc_base64_encode_kernel(text, bytes, groups);
+    size_t done = encode_kernel(text, bytes, groups);
     encode_groups(text + done * 4, bytes + done * 3, groups - done);
     size_t rest = count - groups * 3;
     if (rest > 0) {
@@ -99,7 +136,7 @@ size_t rc_base64_decoded_size(const char *text, size_t length)
 
 size_t rc_base64_decode_groups(uint8_t *bytes, const char *text, size_t groups)
 {
-    size_t done = rc_base64_decode_kernel(bytes, text, groups);
+    size_t done = decode_kernel(bytes, text, groups);
     return done + decode_groups(bytes + done * 3, text + done * 4, groups - done);
 }
 
