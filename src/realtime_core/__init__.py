@@ -7,7 +7,9 @@ nothing: no asyncio, no numpy, no sockets.
 
 from realtime_core.duplex import Duplex
 from realtime_core.frame import Delta, DeltaDecoder, append_message
+from realtime_core.gate import Gate
 from realtime_core.resample import Resampler
 from realtime_core.ring import Ring
+from realtime_core.vad import Vad
 
-__all__ = ["Delta", "DeltaDecoder", "Duplex", "Resampler", "Ring", "append_message"]
+__all__ = ["Delta", "DeltaDecoder", "Duplex", "Gate", "Resampler", "Ring", "Vad", "append_message"]

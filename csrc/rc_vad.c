@@ -1,0 +1,158 @@
+/* The light detector: features of each hop (rc_features) through one layer of 24 gated recurrent
+ * units and a logistic output. (K. Cho et al., Learning Phrase Representations using RNN
+ * Encoder-Decoder, 2014.) Weights and activations are 16-bit integers, products and sums 32-bit:
+ * exact on every machine, and eight at a time on the plainest of them. */
+#include "rc_vad.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rc_features.h"
+#include "rc_resample.h"
+#include "rc_vad_weights.h"
+
+enum {
+    UNITS = RC_VAD_UNITS,
+    INPUTS = RC_FEATURES + UNITS,   /* features, then what the units said last */
+    BLOCK = 256,                    /* input samples resampled at once */
+    BLOCK_OUT = 2 * BLOCK,          /* from 8 kHz */
+};
+
+#define ACTIVATION_ONE 4096 /* fixed point of features and units */
+#define SUM_ONE (1.0f / (ACTIVATION_ONE * RC_VAD_WEIGHT_ONE))
+
+struct rc_vad {
+    rc_resample *resample; /* NULL at 16 kHz */
+    rc_features features;
+    int16_t inputs[INPUTS];
+    float units[UNITS];
+    int16_t hop[RC_HOP];
+    size_t filled; /* samples of the hop that is not complete yet */
+};
+
+rc_vad *rc_vad_new(uint32_t rate)
+{
+    if (rate < RC_RESAMPLE_MIN_RATE || rate > RC_RESAMPLE_MAX_RATE)
+        return NULL;
+    rc_vad *vad = calloc(1, sizeof(*vad));
+    if (vad == NULL)
+        return NULL;
+    if (rate != RC_VAD_RATE) {
+        vad->resample = rc_resample_new(rate, RC_VAD_RATE, RC_RESAMPLE_FAST);
+        if (vad->resample == NULL) {
+            free(vad);
+            return NULL;
+        }
+    }
+    rc_vad_reset(vad);
+    return vad;
+}
+
+void rc_vad_free(rc_vad *vad)
+{
+    if (vad == NULL)
+        return;
+    rc_resample_free(vad->resample);
+    free(vad);
+}
+
+void rc_vad_reset(rc_vad *vad)
+{
+    if (vad->resample != NULL)
+        rc_resample_reset(vad->resample);
+    rc_features_start(&vad->features);
+    memset(vad->inputs, 0, sizeof(vad->inputs));
+    memset(vad->units, 0, sizeof(vad->units));
+    vad->filled = 0;
+}
+
+/* tanh within 0.0001 (a continued fraction of Lambert's, cut where it reaches 1) */
+static inline float fast_tanh(float x)
+{
+    x = x > 4.97f ? 4.97f : x < -4.97f ? -4.97f : x;
+    float square = x * x;
+    return x * (135135.0f + square * (17325.0f + square * (378.0f + square))) /
+           (135135.0f + square * (62370.0f + square * (3150.0f + square * 28.0f)));
+}
+
+static inline float logistic(float x)
+{
+    return 0.5f + 0.5f * fast_tanh(0.5f * x);
+}
+
+static inline int32_t dot(const int16_t *weights, const int16_t *inputs, int count)
+{
+    int32_t sum = 0;
+    for (int n = 0; n < count; n++)
+        sum += (int32_t)weights[n] * inputs[n];
+    return sum;
+}
+
+static float decide(rc_vad *vad)
+{
+    float features[RC_FEATURES], reset[UNITS], keep[UNITS], fresh[UNITS], said[UNITS], logit = rc_vad_output_bias;
+    rc_features_process(&vad->features, features, vad->hop);
+    for (int n = 0; n < RC_FEATURES; n++)
+        vad->inputs[n] = (int16_t)(features[n] * ACTIVATION_ONE);
+    for (int n = 0; n < UNITS; n++) {
+        reset[n] = rc_vad_reset_bias[n] + SUM_ONE * (float)dot(rc_vad_reset_weights[n], vad->inputs, INPUTS);
+        keep[n] = rc_vad_keep_bias[n] + SUM_ONE * (float)dot(rc_vad_keep_weights[n], vad->inputs, INPUTS);
+        fresh[n] = rc_vad_fresh_bias[n] + SUM_ONE * (float)dot(rc_vad_fresh_weights[n], vad->inputs, RC_FEATURES);
+        said[n] = rc_vad_said_bias[n] +
+                  SUM_ONE * (float)dot(rc_vad_said_weights[n], vad->inputs + RC_FEATURES, UNITS);
+    }
+    for (int n = 0; n < UNITS; n++) {
+        float kept = logistic(keep[n]);
+        float proposed = fast_tanh(fresh[n] + logistic(reset[n]) * said[n]);
+        vad->units[n] = proposed + kept * (vad->units[n] - proposed);
+    }
+    for (int n = 0; n < UNITS; n++) {
+        vad->inputs[RC_FEATURES + n] = (int16_t)(vad->units[n] * ACTIVATION_ONE);
+        logit += rc_vad_output_weights[n] * vad->units[n];
+    }
+    return logistic(logit);
+}
+
+static size_t feed(rc_vad *vad, float *probabilities, const int16_t *samples, size_t count)
+{
+    size_t hops = 0;
+    while (count > 0) {
+        size_t taken = RC_HOP - vad->filled < count ? RC_HOP - vad->filled : count;
+        memcpy(vad->hop + vad->filled, samples, taken * sizeof(int16_t));
+        vad->filled += taken;
+        samples += taken;
+        count -= taken;
+        if (vad->filled == RC_HOP) {
+            probabilities[hops++] = decide(vad);
+            vad->filled = 0;
+        }
+    }
+    return hops;
+}
+
+size_t rc_vad_hops(const rc_vad *vad, size_t count)
+{
+    size_t inside = vad->resample == NULL ? count : rc_resample_count(vad->resample, count);
+    return (vad->filled + inside) / RC_HOP;
+}
+
+size_t rc_vad_process(rc_vad *vad, float *probabilities, const int16_t *samples, size_t count)
+{
+    if (vad->resample == NULL)
+        return feed(vad, probabilities, samples, count);
+    size_t hops = 0;
+    while (count > 0) {
+        int16_t inside[BLOCK_OUT];
+        size_t taken = count < BLOCK ? count : BLOCK;
+        hops += feed(vad, probabilities + hops, inside, rc_resample_process(vad->resample, inside, samples, taken));
+        samples += taken;
+        count -= taken;
+    }
+    return hops;
+}
+
+double rc_vad_delay(const rc_vad *vad)
+{
+    return vad->resample == NULL ? 0.0 : rc_resample_delay_out(vad->resample) / RC_VAD_RATE;
+}

@@ -1,0 +1,33 @@
+/* Speech probability of every 10 ms of a 16-bit mono stream.
+ *
+ * The stream may come at any rate and in pieces of any size: it is resampled to 16 kHz inside, and
+ * hop k is decided as soon as its last sample is there. Nothing is looked up ahead. After
+ * rc_vad_new() nothing allocates and every hop takes about the same, short time, so the detector
+ * may run in an audio callback. One thread at a time.
+ */
+#ifndef RC_VAD_H
+#define RC_VAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define RC_VAD_RATE 16000 /* Hz, of the stream inside */
+
+typedef struct rc_vad rc_vad;
+
+/* `rate` of the input in Hz, 8000 to 192000. NULL when it is out of range or memory is short. */
+rc_vad *rc_vad_new(uint32_t rate);
+void rc_vad_free(rc_vad *vad);
+/* As new: forgets the noise it has learned, too. */
+void rc_vad_reset(rc_vad *vad);
+
+/* Hops that the next `count` samples will complete: exact. */
+size_t rc_vad_hops(const rc_vad *vad, size_t count);
+/* Takes `count` samples and writes the probability, 0 to 1, of every hop they complete (room for
+ * rc_vad_hops()). Returns their number. */
+size_t rc_vad_process(rc_vad *vad, float *probabilities, const int16_t *samples, size_t count);
+
+/* How far the stream inside lags the input, in seconds: constant, 0 at 16 kHz. */
+double rc_vad_delay(const rc_vad *vad);
+
+#endif
