@@ -22,10 +22,11 @@ C_STANDARD_HEADERS = {
 # What the static library may ask of the platform: memory and mathematics. The clock is rc_duplex's alone.
 ALLOWED_SYMBOLS = re.compile(
     r"malloc|calloc|realloc|free|aligned_alloc|posix_memalign|mem(cpy|move|set|cmp|chr)"
-    r"|(sin|cos|exp|log|log2|log10|pow|sqrt|tanh|fabs|floor|ceil|round|lround|lrint|rint|fmin|fmax|exp2)f?"
+    r"|(sin|cos|sincos|exp|log|log2|log10|pow|sqrt|tanh|fabs|floor|ceil|round|lround|lrint|rint|fmin|fmax|exp2)f?"
     r"|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__cpu_model|__cpu_features2|__cpu_indicator_init|rc_\w+"
 )
 CLOCK_SYMBOLS = {"clock_gettime"}
+INTERNAL_HEADERS = {"cpu", "err", "features", "fft", "memory", "vad_weights"}
 ALLOCATION = re.compile(r"\b(malloc|calloc|realloc|aligned_alloc|posix_memalign)\s*\(")
 C_FUNCTION = re.compile(r"^[a-z][\w\s*]*?\b(\w+)\([^;{]*\)\s*\{(.*?)^\}", re.MULTILINE | re.DOTALL)
 
@@ -59,7 +60,7 @@ def test_only_new_allocates_and_only_free_frees() -> None:
 def test_engine_is_one_module_with_a_stub_per_header() -> None:
     modules = {path.stem for path in ENGINE.glob("*.pyx")}
     assert modules == {path.stem for path in ENGINE.glob("*.pyi")} - {"__init__"}
-    assert modules == {path.stem.removeprefix("rc_") for path in CSRC.glob("rc_*.h")} - {"err", "memory", "cpu"}
+    assert modules == {path.stem.removeprefix("rc_") for path in CSRC.glob("rc_*.h")} - INTERNAL_HEADERS
 
 
 def imports_after(statement: str) -> set[str]:
