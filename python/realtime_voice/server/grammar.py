@@ -142,8 +142,7 @@ def _number_rules() -> list[str]:
         f"<unit> = {units};",
         f"<small> = <unit> | {_either(numerals.TEENS)} | ({_either(numerals.TENS)}) [<unit>];",
         "<hundreds> = (a | <unit>) hundred [[and] <small>];",
-        "<below> = <small> | <hundreds>;",
-        "<number> = zero | <below> | (a | <below>) thousand [[and] <below>];",
+        "<number> = zero | <small> | <hundreds> | (a | <small>) thousand;",
     ]
 
 
