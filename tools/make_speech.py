@@ -1,3 +1,4 @@
+# ruff: noqa: INP001  # a script, not a module
 """Make the speech that comes with the package, once, with Debian's flite: the demo's sentences and the word bank.
 
     python tools/make_speech.py
@@ -12,8 +13,9 @@ import wave
 from array import array
 from pathlib import Path
 
-from realtime_core import g711
 from realtime_voice.server import numerals
+
+from realtime_core import g711
 
 DATA = Path(__file__).parents[1] / "python" / "realtime_voice" / "data"
 SENTENCES = (
