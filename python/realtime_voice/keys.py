@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 
 class Keys:
@@ -16,7 +16,7 @@ class Keys:
 
     def __init__(self, pressed: Callable[[str], object]) -> None:
         self._pressed = pressed
-        self._settings: list[object] | None = None
+        self._settings: Any = None
 
     def __enter__(self) -> Self:
         if not sys.stdin.isatty() or sys.platform == "win32":

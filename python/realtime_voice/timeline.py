@@ -115,6 +115,7 @@ class TimelineBuilder:
 
     def __init__(self, title: str) -> None:
         self.timeline = Timeline(title)
+        self._speech: Span | None = None  # speech that goes on
         self._user: list[Span] = []  # speech not yet known as text
         self._tools: dict[str, Span] = {}
         self._agent: dict[str, Span] = {}
@@ -123,9 +124,11 @@ class TimelineBuilder:
         """Note one event that came at `time`, seconds of the audio clock; events of no interest are left alone."""
         match event:
             case SpeechStarted(time=start):
-                self._user.append(self._add(Span("user", start, start)))
-            case SpeechStopped(time=end) if self._user:
-                self._user[-1].end = end
+                self._speech = self._add(Span("user", start, start))
+                self._user.append(self._speech)
+            case SpeechStopped(time=end) if self._speech is not None:
+                self._speech.end = end
+                self._speech = None
             case UserTranscript(text=text, final=True):
                 self._hear(text, time)
             case ToolCall(call_id=call_id, name=name, arguments=arguments):
@@ -165,6 +168,8 @@ class TimelineBuilder:
         first.end = max(span.end for span in self._user)
         for span in others:
             self.timeline.spans.remove(span)
+        if self._speech in others:  # its end is still to come
+            self._speech = first
         self._user.clear()
 
 

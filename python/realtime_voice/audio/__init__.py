@@ -1,11 +1,18 @@
 """Microphones and speakers: devices, files, sockets and virtual ones, all with one interface.
 
-The data's way: `wav`/`device`/`push` -> gate -> session (`base.AudioIO.captured`), and
-session -> `playout` -> `device`/`wav`/`push`, tied together by `engine`.
+The data's way: a source (`device`, `file`, `push`, `virtual`) -> `engine` with the gate -> session, and
+session -> `playout` -> the same source's speaker, with `recorder` listening to both. `base` is what a session sees.
 """
 
 from realtime_voice.audio.base import AudioIO
 from realtime_voice.audio.clock import Clock, LoopClock
+from realtime_voice.audio.device import Device, DeviceAudioIO, devices
+from realtime_voice.audio.file import FileAudioIO
+from realtime_voice.audio.playout import Playout
+from realtime_voice.audio.push import PushAudioIO
+from realtime_voice.audio.split import SplitAudioIO
+from realtime_voice.audio.virtual import VirtualAudioIO
+from realtime_voice.audio.wav import WavWriter, read_wav
 from realtime_voice.audio.wire import (
     AudioEvent,
     Heard,
@@ -20,11 +27,21 @@ __all__ = [
     "AudioEvent",
     "AudioIO",
     "Clock",
+    "Device",
+    "DeviceAudioIO",
+    "FileAudioIO",
     "Heard",
     "LoopClock",
+    "Playout",
     "PlayoutDrained",
     "PlayoutStarted",
+    "PushAudioIO",
     "SpeechStarted",
     "SpeechStopped",
+    "SplitAudioIO",
+    "VirtualAudioIO",
+    "WavWriter",
     "Wire",
+    "devices",
+    "read_wav",
 ]

@@ -14,14 +14,16 @@ class AudioIO(Protocol):
     messages to `playout`. Everything happens on the event loop's thread.
     """
 
-    playout: "Playout"
-    """Where the peer's audio goes; exists once `start` has returned."""
     muted: bool
     """True: silence leaves instead of what the microphone hears."""
     talking: bool
     """The push-to-talk key, held or not; only meaningful in that mode."""
     volume: float
     """Linear gain of the speaker, 0.0 to 4.0."""
+
+    @property
+    def playout(self) -> "Playout":
+        """Where the peer's audio goes; exists once `start` has returned."""
 
     async def start(self, wire_in: "Wire", wire_out: "Wire", *, framed: bool = True) -> None:
         """Open both sides; `framed` asks for whole append messages, else bare wire audio. Raises AudioDeviceError."""

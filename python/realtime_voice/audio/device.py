@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final, Literal
 
 import msgspec
@@ -67,9 +66,9 @@ def devices() -> list[Device]:
     ]
 
 
-def _sounddevice() -> ModuleType:
+def _sounddevice() -> Any:
     try:
-        import sounddevice
+        import sounddevice  # type: ignore[import-untyped]
     except OSError as error:  # the package is there, the library it loads is not
         raise AudioDeviceError(
             "PortAudio is not installed: apt-get install libportaudio2 (Debian, Ubuntu), "
@@ -119,16 +118,15 @@ class DeviceAudioIO(TickedAudioIO):
             raise self._refusal(error) from error
         latency = self._stream.latency
         both = latency if isinstance(latency, tuple) else (latency, latency)
-        self._input_latency_s, self.playout.latency_s = both
+        # A block's first sample sounds one latency after the device took it: count from its middle.
+        self._input_latency_s, self.playout.latency_s = both[0], both[1] + BLOCK_S / 2
 
-    def _open_stream(self, sounddevice: ModuleType, duplex: Duplex, rate: int, channels: tuple[int, int]) -> Any:
-        from cffi import FFI  # comes with sounddevice
+    def _open_stream(self, sounddevice: Any, duplex: Duplex, rate: int, channels: tuple[int, int]) -> Any:
+        from cffi import FFI  # type: ignore[import-untyped]  # comes with sounddevice
 
-        kind, device, count = "duplex", tuple(d if d is not False else None for d in self._devices), channels
-        if not channels[1]:
-            kind, device, count = "input", device[0], channels[0]
-        elif not channels[0]:
-            kind, device, count = "output", device[1], channels[1]
+        sides = [(device, count) for device, count in zip(self._devices, channels, strict=True) if device is not False]
+        kind = "duplex" if len(sides) == 2 else "input" if channels[0] else "output"
+        device, count = sides[0] if len(sides) == 1 else tuple(zip(*sides, strict=True))
         # Documented by sounddevice for this very use; the only underscored name, and in this one place.
         return sounddevice._StreamBase(  # noqa: SLF001
             kind=kind,
@@ -142,7 +140,7 @@ class DeviceAudioIO(TickedAudioIO):
             userdata=FFI().cast("void *", duplex.state_address),
         )
 
-    def _settle(self, sounddevice: ModuleType) -> tuple[int, tuple[int, int]]:
+    def _settle(self, sounddevice: Any) -> tuple[int, tuple[int, int]]:
         """Find a rate and channel counts both devices accept; a side left out has 0 channels."""
         sides = []
         for device, kind, check in zip(

@@ -1,19 +1,24 @@
 """What every audio side shares: duplex, gate, playout and recorder, between a source of blocks and a session."""
 
+from __future__ import annotations
+
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from pathlib import Path
-from typing import Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
-from realtime_core.gate import Gate
 from typing_extensions import Buffer, Unpack
 
 from realtime_core.duplex import Duplex
+from realtime_core.gate import Gate
 from realtime_voice.audio.clock import Clock, LoopClock
 from realtime_voice.audio.playout import Playout
 from realtime_voice.audio.recorder import Recorder
 from realtime_voice.audio.wire import AudioEvent, SpeechStarted, SpeechStopped, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 RING_SECONDS: Final = 10
 CHUNKS_WAITING: Final = 1000
@@ -57,6 +62,8 @@ class EngineAudioIO(ABC):
         self._input_latency_s = 0.0
         self._chunks: deque[tuple[int, bytes]] = deque()
         self._events: deque[AudioEvent] = deque(maxlen=EVENTS_WAITING)
+        self.observer: Callable[[AudioEvent], object] | None = None
+        """Called with each event as it happens, whoever takes it from `events`; set it before `start`."""
 
     # The AudioIO interface
 
@@ -108,6 +115,21 @@ class EngineAudioIO(ABC):
         events = sorted(self._events, key=lambda event: event.time)
         self._events.clear()
         return events
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """Peaks of the last block captured and played, dBFS; -120.0 while not running."""
+        return (self.duplex.capture_level, self.duplex.playout_level) if self._running else (-120.0, -120.0)
+
+    @property
+    def silent(self) -> bool:
+        """No recorded speech waits for the microphone."""
+        return True
+
+    @property
+    def playing(self) -> bool:
+        """Something is waiting, queued or still sounding."""
+        return self._running and self.playout.active
 
     @property
     def muted(self) -> bool:
@@ -171,6 +193,7 @@ class EngineAudioIO(ABC):
         self.gate.muted = self._muted
         self.gate.talking = self._talking
         self.playout = Playout(self.duplex, rate, wire_out, clock=self._clock.time)
+        self.playout.observer = self.observer
         if self._record is not None:
             self._recorder = Recorder(self._record, rate)
         return self.duplex
@@ -185,8 +208,10 @@ class EngineAudioIO(ABC):
         captured_at = self._clock.time() - self._input_latency_s
         for name, sample in self.gate.events():
             time = captured_at - (self.gate.position - sample) / self.gate.wire_rate
-            event = SpeechStarted if name == "speech_started" else SpeechStopped
-            self._events.append(event(sample, time))
+            event = (SpeechStarted if name == "speech_started" else SpeechStopped)(sample, time)
+            self._events.append(event)
+            if self.observer is not None:
+                self.observer(event)
 
     def _pump(self) -> None:
         self.playout.pump()

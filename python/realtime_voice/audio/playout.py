@@ -68,6 +68,8 @@ class Playout:
         """Messages for an item already cut, not played."""
         self.dropped = 0
         """Bytes refused because a host went on feeding twice the backlog's bound."""
+        self.observer: Callable[[AudioEvent], object] | None = None
+        """Called with each event as it happens, whoever takes it from `events`."""
         self.latency_s = latency_s
         """Seconds from the device's taking a sample to the speaker's sounding it."""
         self._duplex = duplex
@@ -312,13 +314,18 @@ class Playout:
             if not item.started and position > start and self._played(item) > 0:
                 item.started = True
                 after = self._observed[min(1, len(self._observed) - 1)]  # silence, if any, came before it
-                self._events.append(PlayoutStarted(item.item_id, now - self._since(start, after)))
+                self._tell(PlayoutStarted(item.item_id, now - self._since(start, after)))
             end = self._last_played(item)
             if position >= end and not item.waiting and (item.ended or item.cut):
                 item.drained = True
                 if item.started:
                     before = self._observed[0]  # silence, if any, comes after it
-                    self._events.append(PlayoutDrained(item.item_id, now - self._since(end, before)))
+                    self._tell(PlayoutDrained(item.item_id, now - self._since(end, before)))
+
+    def _tell(self, event: AudioEvent) -> None:
+        self._events.append(event)
+        if self.observer is not None:
+            self.observer(event)
 
     def _last_played(self, item: _Item) -> int:
         """Ring position where the item's sound ends: behind its last sample, or where a flush stopped it."""

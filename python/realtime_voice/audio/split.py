@@ -1,6 +1,8 @@
 """A microphone of one kind and a speaker of another."""
 
-from realtime_voice.audio.base import AudioIO
+from collections.abc import Callable
+
+from realtime_voice.audio.engine import EngineAudioIO
 from realtime_voice.audio.playout import Playout
 from realtime_voice.audio.wire import AudioEvent, PlayoutDrained, PlayoutStarted, SpeechStarted, SpeechStopped, Wire
 
@@ -8,7 +10,7 @@ from realtime_voice.audio.wire import AudioEvent, PlayoutDrained, PlayoutStarted
 class SplitAudioIO:
     """Takes the microphone of one audio side and the speaker of another, such as a file and a device."""
 
-    def __init__(self, microphone: AudioIO, speaker: AudioIO) -> None:
+    def __init__(self, microphone: EngineAudioIO, speaker: EngineAudioIO) -> None:
         self.microphone = microphone
         self.speaker = speaker
 
@@ -40,9 +42,33 @@ class SplitAudioIO:
         ]
 
     @property
+    def observer(self) -> Callable[[AudioEvent], object] | None:
+        """Called with each event as it happens: the microphone's of speech, the speaker's of playout."""
+        return self.speaker.observer
+
+    @observer.setter
+    def observer(self, observer: Callable[[AudioEvent], object] | None) -> None:
+        self.microphone.observer = self.speaker.observer = observer
+
+    @property
     def playout(self) -> Playout:
         """The speaker's playout."""
         return self.speaker.playout
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """Peaks of the last block captured and played, dBFS."""
+        return self.microphone.levels[0], self.speaker.levels[1]
+
+    @property
+    def silent(self) -> bool:
+        """No recorded speech waits for the microphone."""
+        return self.microphone.silent
+
+    @property
+    def playing(self) -> bool:
+        """Something is waiting, queued or still sounding."""
+        return self.speaker.playing
 
     @property
     def muted(self) -> bool:

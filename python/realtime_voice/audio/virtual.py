@@ -64,6 +64,7 @@ class VirtualAudioIO(TickedAudioIO):
 
     def _open(self) -> None:
         self._assemble(self.rate)
+        self.playout.latency_s = HOP_S  # a block begins to sound when it is handed over
 
     def _close(self) -> None:
         pass

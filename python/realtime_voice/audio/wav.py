@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self
 
-import numpy as np
-import soxr  # type: ignore[import-untyped]
 from typing_extensions import Buffer
 
 from realtime_core import g711
 from realtime_voice.errors import AudioFileError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MIN_RATE: Final = 8000
 MAX_RATE: Final = 192000
@@ -42,12 +43,16 @@ def read_wav(path: str | Path, rate: int | None = None) -> tuple[bytes, int]:
             form, data = _chunks(file, path)
     except OSError as error:
         raise AudioFileError(f"cannot read {path}: {error.strerror or error}") from error
+    import numpy as np  # whole files only; no session needs them
+
     samples = _decode(form, data, path)
     if form.channels > 1:
         samples = samples[: len(samples) // form.channels * form.channels].reshape(-1, form.channels).mean(axis=1)
     if not len(samples):
         raise AudioFileError(f"cannot use {path}: it holds no audio")
     if rate is not None and rate != form.rate:
+        import soxr  # type: ignore[import-untyped]
+
         samples = soxr.resample(samples, form.rate, rate, quality="HQ")
     pcm = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2").tobytes()
     return pcm, form.rate if rate is None else rate
@@ -96,6 +101,8 @@ def _format(fields: bytes, path: str | Path) -> _Format:
 
 
 def _decode(form: _Format, data: bytes, path: str | Path) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    import numpy as np
+
     data = data[: len(data) // (form.bits // 8) * (form.bits // 8)]
     match form.tag, form.bits:
         case 1, 8:

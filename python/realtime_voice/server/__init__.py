@@ -21,7 +21,6 @@ from realtime_voice.server.interfaces import (
     SynthesisError,
     Synthesizer,
 )
-from realtime_voice.server.listening import recognize_file, recognize_numbers
 
 __all__ = [
     "Brain",
@@ -37,7 +36,5 @@ __all__ = [
     "Speech",
     "SynthesisError",
     "Synthesizer",
-    "recognize_file",
-    "recognize_numbers",
     "serve",
 ]

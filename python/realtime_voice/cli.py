@@ -1,0 +1,252 @@
+"""The command `realtime`: talk, serve, devices, doctor, timeline, demo."""
+
+import argparse
+import asyncio
+import importlib.util
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from realtime_voice.errors import RealtimeError
+
+EXTRAS: Final = {
+    "strands": ("strands", "strands_tools"),
+    "local": ("aiohttp", "pocketsphinx", "espeakng_loader"),
+}
+"""What each extra brings, by import name."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 0, or 1 after one line on stderr that says what is wrong."""
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone: `realtime devices | head`
+        sys.stderr.close()
+        return 1
+    except (RealtimeError, ValueError, OSError, ImportError) as error:
+        print(f"realtime {options.command}: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    top = argparse.ArgumentParser(prog="realtime", description="Talk to a realtime voice agent.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    talk = commands.add_parser(
+        "talk",
+        help="hold a conversation",
+        description="Hold a conversation with a voice agent. While it runs: m mutes, p switches push-to-talk on and "
+        "off, space talks in that mode, + and - change the volume, q ends.",
+    )
+    talk.set_defaults(run=_talk)
+    talk.add_argument("--input", metavar="FILE|mic|none", default=None, help="what the agent hears (mic)")
+    talk.add_argument("--output", metavar="FILE|speaker|none", default="speaker", help="where it speaks (speaker)")
+    talk.add_argument("--record", metavar="FILE", help="record both sides: stereo WAV, user left, agent right")
+    talk.add_argument("--timeline", metavar="FILE", help="keep what happened when, to draw it with `realtime timeline`")
+    talk.add_argument("--text", action="store_true", help="type instead of speaking: lines from stdin")
+    talk.add_argument("--agent", choices=("strands", "session"), help="who answers tools (strands where installed)")
+    talk.add_argument(
+        "--tool", metavar="MODULE:NAME", action="append", default=[], help="a tool for the agent; repeatable"
+    )
+    talk.add_argument("--local", action="store_true", help="run the local server in this process: no key, no network")
+    talk.add_argument("--url", metavar="URL", help="endpoint, ws:// or http://; else OPENAI_REALTIME_URL and its like")
+    talk.add_argument("--model", default="gpt-realtime", help="model (%(default)s)")
+    talk.add_argument("--voice", help="voice of the answers")
+    talk.add_argument("--instructions", metavar="TEXT", help="what the model is told about its task")
+
+    serve = commands.add_parser("serve", help="run the local Realtime server")
+    serve.set_defaults(run=_serve)
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    serve.add_argument("--port", type=_port, default=8765, help="port, 0 takes a free one (%(default)s)")
+    serve.add_argument("--api-key", metavar="KEY", help="key that clients must show")
+
+    devices = commands.add_parser("devices", help="list sound devices")
+    devices.set_defaults(run=_devices)
+
+    doctor = commands.add_parser("doctor", help="check what this machine has and say what to do")
+    doctor.set_defaults(run=_doctor)
+
+    timeline = commands.add_parser("timeline", help="draw a conversation kept by `realtime talk --timeline`")
+    timeline.set_defaults(run=_timeline)
+    timeline.add_argument("file", help="what --timeline wrote")
+    timeline.add_argument("--output", "-o", metavar="FILE", help="SVG to write (FILE with .svg)")
+
+    demo = commands.add_parser("demo", help="hold a recorded conversation: no key, no sound hardware")
+    demo.set_defaults(run=_demo)
+    demo.add_argument("--agent", choices=("strands", "session"), help="who answers tools (strands where installed)")
+    demo.add_argument("--directory", metavar="DIR", default=".", help="where to leave the files (here)")
+    return top
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"port must be 0 to 65535, got {port}")
+    return port
+
+
+def _say(words: str) -> None:
+    print(words, flush=True)  # noqa: T201 - this is the command's output
+
+
+def _talk(options: argparse.Namespace) -> int:
+    from realtime_voice.talk import TalkOptions, talk
+
+    return _until_interrupted(
+        lambda stop: talk(
+            TalkOptions(
+                input=options.input or ("none" if options.text else "mic"),
+                output=options.output,
+                record=options.record,
+                timeline=options.timeline,
+                text=options.text,
+                agent=options.agent,
+                tools=options.tool,
+                local=options.local,
+                url=options.url,
+                model=options.model,
+                voice=options.voice,
+                instructions=options.instructions,
+            ),
+            stop,
+        )
+    )
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from realtime_voice.demo import demo
+
+    return _until_interrupted(lambda stop: demo(Path(options.directory), agent=options.agent, stop=stop))
+
+
+def _serve(options: argparse.Namespace) -> int:
+    _need("local", "realtime serve")
+    from realtime_voice.server import serve
+
+    async def run(stop: asyncio.Event) -> int:
+        async with serve(host=options.host, port=options.port, api_key=options.api_key) as server:
+            _say(f"listening on {server.url}  (Ctrl-C ends)")
+            await stop.wait()
+        return 0
+
+    return _until_interrupted(run)
+
+
+def _devices(_: argparse.Namespace) -> int:
+    from realtime_voice.audio.device import devices
+
+    listed = devices()
+    if not listed:
+        _say("no sound devices")
+        return 1
+    width = max(len(device.name) for device in listed)
+    for device in listed:
+        default = "".join(
+            mark if chosen else " " for mark, chosen in (("<", device.default_input), (">", device.default_output))
+        )
+        _say(
+            f"{default} {device.index:3}  {device.name:<{width}}  {device.host_api:<10}  "
+            f"in {device.input_channels:3} ({device.input_latency_ms:.0f} ms)  "
+            f"out {device.output_channels:3} ({device.output_latency_ms:.0f} ms)  {device.rate} Hz"
+        )
+    _say("< default microphone, > default speaker; latency is the lowest offered")
+    return 0
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    checks = (_check_core, _check_sound, _check_endpoint, _check_extras)
+    results = [check() for check in checks]
+    return 0 if all(results) else 1
+
+
+def _check(good: bool, what: str, words: str) -> bool:
+    _say(f"{'ok ' if good else 'NO '} {what}: {words}")
+    return good
+
+
+def _check_core() -> bool:
+    import realtime_core
+
+    return _check(True, "core", f"{Path(realtime_core.__file__).parent}")
+
+
+def _check_sound() -> bool:
+    from realtime_voice.audio.device import devices
+    from realtime_voice.errors import AudioDeviceError
+
+    try:
+        listed = devices()
+    except AudioDeviceError as error:
+        return _check(False, "sound", str(error))
+    microphones = [device.name for device in listed if device.input_channels]
+    speakers = [device.name for device in listed if device.output_channels]
+    return _check(
+        bool(microphones and speakers),
+        "sound",
+        f"{len(microphones)} microphones, {len(speakers)} speakers"
+        + ("" if microphones and speakers else "; use --input FILE --output FILE"),
+    )
+
+
+def _check_endpoint() -> bool:
+    from realtime_voice.endpoint import resolve
+
+    try:
+        endpoint = resolve("gpt-realtime")
+    except ValueError as error:
+        return _check(True, "endpoint", f"local server only ({error})")
+    return _check(True, "endpoint", endpoint.url)
+
+
+def _check_extras() -> bool:
+    good = True
+    for extra, modules in EXTRAS.items():
+        missing = [name for name in modules if importlib.util.find_spec(name) is None]
+        advice = f"pip install 'realtime-core[{extra}]' (missing: {', '.join(missing)})"
+        good &= _check(not missing, f"extra {extra}", advice if missing else "installed")
+    return good
+
+
+def _timeline(options: argparse.Namespace) -> int:
+    from realtime_voice.timeline import Timeline
+
+    path = Path(options.output) if options.output else Path(options.file).with_suffix(".svg")
+    path.write_text(Timeline.load(options.file).svg(), encoding="utf-8")
+    _say(str(path))
+    return 0
+
+
+def _need(extra: str, what: str) -> None:
+    missing = [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"{what} needs {', '.join(missing)}, which the extra {extra!r} brings: pip install 'realtime-core[{extra}]'"
+        )
+
+
+def _until_interrupted(run: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
+    """Run with an event that Ctrl-C or a request to terminate sets; a second one ends at once."""
+
+    async def supervise() -> int:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def interrupted(number: int) -> None:
+            if stop.is_set():
+                os._exit(128 + number)  # files are whole at any moment
+            stop.set()
+
+        with suppress(NotImplementedError):  # Windows: KeyboardInterrupt does it
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, interrupted, number)
+        return await run(stop)
+
+    return asyncio.run(supervise())

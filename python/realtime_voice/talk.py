@@ -1,0 +1,464 @@
+"""A conversation from the command line: audio sides, the agent, what is shown, and the end."""
+
+import asyncio
+import contextlib
+import importlib
+import importlib.util
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Literal
+
+import msgspec
+
+from realtime_voice import endpoint
+from realtime_voice.audio import AudioEvent, DeviceAudioIO, FileAudioIO, SplitAudioIO
+from realtime_voice.audio.engine import EngineAudioIO
+from realtime_voice.console import Console
+from realtime_voice.events import (
+    ConversationItemInputAudioTranscriptionCompleted,
+    Error,
+    InputAudioBufferSpeechStarted,
+    InputAudioBufferSpeechStopped,
+    ResponseCreated,
+    ResponseDone,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from realtime_voice.keys import Keys
+from realtime_voice.timeline import TimelineBuilder
+
+QUIET_S: Final = 3.0
+"""How long nothing may happen after the end of a recorded or typed input before the conversation ends."""
+ENDING_S: Final = 0.8
+"""How long an ended conversation may take to close its connection."""
+REFRESH_S: Final = 0.04
+HANGOVER_MS: Final = 200
+"""Silence that ends local speech: short, so that its end is seen before the answer begins."""
+INSTRUCTIONS: Final = (
+    "You are a friendly voice assistant. Answer in one or two short sentences. Use your tools when they help."
+)
+
+Agent = Literal["strands", "session"]
+Audio = EngineAudioIO | SplitAudioIO
+
+
+class TalkOptions(msgspec.Struct, kw_only=True):
+    """What `realtime talk` was asked for."""
+
+    input: str = "mic"
+    """A WAV file, "mic" or "none"."""
+    output: str = "speaker"
+    """A WAV file, "speaker" or "none"."""
+    record: str | None = None
+    timeline: str | None = None
+    text: bool = False
+    agent: Agent | None = None
+    tools: list[str] = []
+    local: bool = False
+    url: str | None = None
+    model: str = "gpt-realtime"
+    voice: str | None = None
+    instructions: str | None = None
+
+
+class Conversation:
+    """Watches a conversation: shows it, keeps its timeline, counts usage and knows when nothing is going on."""
+
+    def __init__(self, audio: Audio, console: Console, title: str) -> None:
+        self.audio = audio
+        self.console = console
+        self.builder = TimelineBuilder(title)
+        self.usage = Usage()
+        self.ended = asyncio.Event()
+        """Set when the agent was asked to end the conversation."""
+        self.watchers: list[Callable[[object], object]] = []
+        """Called with every event besides."""
+        self.say: asyncio.Future[Callable[[str], Awaitable[object]]] = asyncio.get_running_loop().create_future()
+        """Sends typed text, once the agent is there."""
+        self._loop = asyncio.get_running_loop()
+        self._responses: set[str] = set()
+        self._tools: set[str] = set()
+        self._user_speaks = False
+        self._busy_at = self._loop.time()
+        audio.observer = self.observe
+
+    def observe(self, event: object) -> None:
+        """Take any event of the session or of the audio side."""
+        now = self._loop.time()
+        match event:
+            case ResponseCreated(response=response):
+                self._responses.add(response.id or "")
+            case ResponseDone(response=response):
+                self._responses.discard(response.id or "")
+                self.usage.add_response(response.usage)
+            case ConversationItemInputAudioTranscriptionCompleted(usage=usage):
+                self.usage.add_transcription(usage)
+            case ToolCall(call_id=call_id):
+                self._tools.add(call_id)
+            case ToolResult(call_id=call_id):
+                self._tools.discard(call_id)
+            case InputAudioBufferSpeechStarted():
+                self._user_speaks = True
+            case InputAudioBufferSpeechStopped():
+                self._user_speaks = False
+            case Error(error=details):
+                self.console.line("error", details.message or "unknown", now)
+        self.console.observe(event, now)
+        self.builder.observe(event, now)
+        for watcher in self.watchers:
+            watcher(event)
+
+    @property
+    def busy(self) -> bool:
+        """Somebody speaks, answers or works."""
+        return bool(self._responses or self._tools or self._user_speaks or not self.audio.silent or self.audio.playing)
+
+    async def quiet(self, seconds: float = QUIET_S) -> None:
+        """Wait until nothing has been going on for so long."""
+        self._busy_at = self._loop.time()
+        while self._loop.time() - self._busy_at < seconds:
+            await asyncio.sleep(0.05)
+            if self.busy:
+                self._busy_at = self._loop.time()
+
+    async def watch_levels(self, status: Callable[[], str]) -> None:
+        """Keep meters and timeline fed until cancelled."""
+        while True:
+            user_db, agent_db = self.audio.levels
+            self.builder.timeline.hear(self._loop.time(), user_db, agent_db)
+            self.console.status(user_db, agent_db, status())
+            await asyncio.sleep(REFRESH_S)
+
+    def summary(self) -> str:
+        """Say in one line what the conversation took."""
+        usage, spans = self.usage, self.builder.timeline.spans
+        heard, spoken = (
+            sum(span.end - span.start for span in spans if span.lane == lane) for lane in ("user", "agent")
+        )
+        return (
+            f"usage: {usage.responses} responses, {usage.input_tokens} tokens in (audio {usage.input_audio_tokens}, "
+            f"text {usage.input_text_tokens}, cached {usage.cached_tokens}), {usage.output_tokens} out "
+            f"(audio {usage.output_audio_tokens}, text {usage.output_text_tokens}); "
+            f"heard {heard:.1f} s, spoke {spoken:.1f} s"
+        )
+
+
+async def talk(options: TalkOptions, stop: asyncio.Event) -> int:
+    """Hold a conversation until the user, the agent or the input's end ends it; returns the exit status.
+
+    Raises RealtimeError, ValueError, OSError or ImportError for what cannot be done.
+    """
+    console = Console()
+    tools = [load_tool(spec) for spec in options.tools]
+    agent = options.agent or default_agent()
+    audio = open_audio(options)
+    conversation = Conversation(audio, console, "realtime talk")
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(console.close)
+        url = options.url
+        if options.local or not _has_endpoint(url):
+            if not options.local:
+                console.line("", "no key and no URL: talking to the local server in this process")
+            url = await stack.enter_async_context(local_server())
+        run = converse(agent, options, url, tools, conversation)
+        keys = _Controls(conversation, stop)
+        stack.enter_context(Keys(keys.pressed) if not options.text else contextlib.nullcontext())
+        ending: list[Callable[[], Awaitable[object]]] = [stop.wait]
+        if options.text:
+            ending.append(lambda: _typed(conversation))
+        elif options.input not in {"mic", "none"}:
+            ending.append(conversation.quiet)
+        levels = asyncio.create_task(conversation.watch_levels(keys.status))
+        try:
+            await until_first(run, *ending)
+        finally:
+            levels.cancel()
+            console.close()
+            if options.timeline is not None:
+                conversation.builder.timeline.save(options.timeline)
+            print(conversation.summary(), flush=True)  # noqa: T201 - this is the command's output
+    return 0
+
+
+async def converse(
+    agent: Agent, options: TalkOptions, url: str | None, tools: Sequence[Any], conversation: Conversation
+) -> None:
+    """Run the agent until it ends. The audio side is stopped, and its files whole, whatever happens."""
+    run = _strands if agent == "strands" else _session
+    try:
+        await run(options, url, tools, conversation)
+    finally:
+        await conversation.audio.stop()
+
+
+async def until_first(run: Awaitable[None], *endings: Callable[[], Awaitable[object]]) -> None:
+    """Await `run` until it ends or one of `endings` does; then it is cancelled and has a moment to close."""
+    main = asyncio.ensure_future(run)
+    others = [asyncio.ensure_future(ending()) for ending in endings]
+    try:
+        await asyncio.wait([main, *others], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for other in others:
+            other.cancel()
+        if not main.done():
+            main.cancel()
+            await asyncio.wait([main], timeout=ENDING_S)
+    if main.done() and not main.cancelled() and (error := main.exception()) is not None:
+        raise _plain(error)
+    for other in others:
+        if other.done() and not other.cancelled() and (error := other.exception()) is not None:
+            raise error
+
+
+def _plain(error: BaseException) -> BaseException:
+    """Take an error out of the groups that task groups make."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+async def _session(options: TalkOptions, url: str | None, tools: Sequence[Any], conversation: Conversation) -> None:
+    from realtime_voice.session import connect
+
+    def stop_conversation() -> str:
+        """End this conversation, when the user says "stop conversation"."""
+        conversation.ended.set()
+        return "The conversation ends now."
+
+    session = connect(
+        model=options.model,
+        base_url=url,
+        voice=options.voice,
+        instructions=options.instructions or INSTRUCTIONS,
+        tools=[*(tools or [calculator]), stop_conversation],
+        audio=conversation.audio,
+    )
+    async with session:
+        conversation.say.set_result(session.send_text)
+
+        async def listen() -> None:
+            async for event in session:
+                if not isinstance(event, AudioEvent):  # the audio side tells them itself
+                    conversation.observe(event)
+
+        async def ended() -> None:
+            await conversation.ended.wait()
+            await conversation.quiet(0.3)
+
+        await until_first(listen(), ended)
+
+
+async def _strands(options: TalkOptions, url: str | None, tools: Sequence[Any], conversation: Conversation) -> None:
+    from strands.hooks import AfterToolCallEvent, BeforeToolCallEvent
+
+    from realtime_voice.strands import BidiAgent, BidiAudioIO, BidiOpenAIRealtimeModel, stop_conversation
+
+    if not tools:
+        from strands_tools import calculator as strands_calculator
+
+        tools = [strands_calculator]
+    model = BidiOpenAIRealtimeModel(
+        model_id=options.model,
+        provider_config={"audio": {"voice": options.voice}} if options.voice else None,
+        client_config={"base_url": url} if url else None,
+    )
+    model.observer = conversation.observe
+    agent = BidiAgent(
+        model=model,
+        tools=[*tools, stop_conversation],
+        system_prompt=options.instructions or INSTRUCTIONS,
+    )
+    started: dict[str, float] = {}
+    loop = asyncio.get_running_loop()
+
+    def before(event: BeforeToolCallEvent) -> None:
+        started[event.tool_use["toolUseId"]] = loop.time()
+
+    def after(event: AfterToolCallEvent) -> None:
+        call_id = event.tool_use["toolUseId"]
+        conversation.observe(
+            ToolResult(
+                call_id=call_id,
+                name=event.tool_use["name"],
+                output=_text_of(event.result),
+                is_error=event.result.get("status") == "error",
+                duration_s=loop.time() - started.pop(call_id, loop.time()),
+            )
+        )
+
+    agent.add_hook(before, BeforeToolCallEvent)
+    agent.add_hook(after, AfterToolCallEvent)
+    conversation.say.set_result(agent.send)
+    audio_io = BidiAudioIO(audio=conversation.audio)
+    await agent.run(inputs=[audio_io.input()], outputs=[audio_io.output()])
+
+
+def _text_of(result: Any) -> str:
+    parts = [part.get("text") or str(part.get("json", "")) for part in result.get("content", [])]
+    return " ".join(part for part in parts if part)
+
+
+def calculator(expression: str) -> str:
+    """Work out an arithmetic expression, such as "12 * 7".
+
+    Args:
+        expression: Numbers, + - * / // % ** and parentheses.
+
+    """
+    import ast
+    import operator
+
+    operations: dict[type, Callable[..., float]] = {
+        ast.Add: operator.add,
+        ast.Sub: operator.sub,
+        ast.Mult: operator.mul,
+        ast.Div: operator.truediv,
+        ast.FloorDiv: operator.floordiv,
+        ast.Mod: operator.mod,
+        ast.USub: operator.neg,
+        ast.UAdd: operator.pos,
+    }
+
+    def value(node: ast.AST) -> float:
+        match node:
+            case ast.Constant(value=int() | float() as number):
+                return number
+            case ast.BinOp(left=left, op=ast.Pow(), right=right):
+                base, exponent = value(left), value(right)
+                if abs(exponent) > 64 or abs(base) > 1e6:
+                    raise ValueError("numbers this large are out of reach")
+                return float(base**exponent)
+            case ast.BinOp(left=left, op=operation, right=right) if type(operation) in operations:
+                return operations[type(operation)](value(left), value(right))
+            case ast.UnaryOp(op=operation, operand=operand) if type(operation) in operations:
+                return operations[type(operation)](value(operand))
+        raise ValueError(f"not arithmetic: {ast.unparse(node)}")
+
+    return f"{value(ast.parse(expression, mode='eval').body):.10g}"
+
+
+def default_agent() -> Agent:
+    """Strands where it is installed, else the project's own session."""
+    installed = importlib.util.find_spec("strands") and importlib.util.find_spec("strands_tools")
+    return "strands" if installed else "session"
+
+
+def load_tool(spec: str) -> Any:
+    """Import MODULE:NAME, modules of the working directory included. Raises ValueError that says what is wrong."""
+    module, _, name = spec.partition(":")
+    if not module or not name:
+        raise ValueError(f"--tool {spec}: give MODULE:NAME, such as strands_tools.calculator:calculator")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        found = importlib.import_module(module)
+    except ImportError as error:
+        raise ValueError(f"--tool {spec}: {error}") from error
+    if not hasattr(found, name):
+        raise ValueError(f"--tool {spec}: {module} has no {name}")
+    return getattr(found, name)
+
+
+def open_audio(options: TalkOptions) -> Audio:
+    """Make the audio sides asked for; devices open when the conversation starts. Raises AudioFileError."""
+    mic, speaker = options.input == "mic", options.output == "speaker"
+    if mic and speaker:
+        return DeviceAudioIO(record=options.record, hangover_ms=HANGOVER_MS)
+    microphone = None if options.input in {"mic", "none"} else options.input
+    output = None if options.output in {"speaker", "none"} else options.output
+    if not mic and not speaker:
+        return FileAudioIO(microphone, output, linger_s=None, record=options.record, hangover_ms=HANGOVER_MS)
+    if options.record is not None:
+        raise ValueError("--record needs both sides on one clock: --input and --output both devices or both files")
+    if mic:
+        return SplitAudioIO(
+            DeviceAudioIO(output_device=False, hangover_ms=HANGOVER_MS), FileAudioIO(None, output, linger_s=None)
+        )
+    return SplitAudioIO(
+        FileAudioIO(microphone, linger_s=None, hangover_ms=HANGOVER_MS), DeviceAudioIO(input_device=False)
+    )
+
+
+def _has_endpoint(url: str | None) -> bool:
+    try:
+        endpoint.resolve("any", base_url=url)
+    except ValueError as error:
+        if "no API key and no endpoint" in str(error):
+            return False
+        raise
+    return True
+
+
+@asynccontextmanager
+async def local_server() -> AsyncIterator[str]:
+    """Run the local server in this process and give its URL. Raises ImportError that names the extra to install."""
+    missing = [name for name in ("aiohttp", "pocketsphinx") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"the local server needs {', '.join(missing)}: pip install 'realtime-core[local]', "
+            "or set OPENAI_API_KEY, or give --url"
+        )
+    from realtime_voice.server import serve
+
+    async with serve() as server:
+        yield server.url
+
+
+async def _typed(conversation: Conversation) -> None:
+    """Send lines of stdin until its end, then wait for the last answer."""
+    loop = asyncio.get_running_loop()
+    lines: asyncio.Queue[str] = asyncio.Queue()
+
+    def read() -> None:
+        # A daemon thread, for a read from a terminal cannot be cancelled.
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            for line in sys.stdin:
+                loop.call_soon_threadsafe(lines.put_nowait, line.strip())
+            loop.call_soon_threadsafe(lines.put_nowait, "\0")
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()
+    say = await asyncio.shield(conversation.say)
+    while (line := await lines.get()) != "\0":
+        if line:
+            conversation.console.line("you", f"“{line}”", loop.time())
+            await say(line)
+    await conversation.quiet()
+
+
+class _Controls:
+    """What keys do while a conversation runs."""
+
+    def __init__(self, conversation: Conversation, stop: asyncio.Event) -> None:
+        self._audio = conversation.audio
+        self._stop = stop
+        self._muted = False
+        self._push_to_talk = False
+        self._talking = False
+
+    def pressed(self, key: str) -> None:
+        """Do what a key asks for; other keys do nothing."""
+        match key:
+            case "m":
+                self._muted = not self._muted
+            case "p":
+                self._push_to_talk = not self._push_to_talk
+                self._talking = False
+            case " " if self._push_to_talk:
+                self._talking = not self._talking
+            case "+" | "=":
+                self._audio.volume = min(4.0, round(self._audio.volume + 0.1, 1))
+            case "-":
+                self._audio.volume = max(0.0, round(self._audio.volume - 0.1, 1))
+            case "q":
+                self._stop.set()
+        # The server decides turns by what it hears: a key not held is silence, not a gap.
+        self._audio.muted = self._muted or (self._push_to_talk and not self._talking)
+
+    def status(self) -> str:
+        """Say what the keys have done and what they can do."""
+        talk = ("  [space] " + ("TALKING" if self._talking else "to talk")) if self._push_to_talk else ""
+        mute = "MUTED" if self._muted else "mute"
+        return f"volume {self._audio.volume * 100:.0f} %{talk}   [m] {mute} [p] push-to-talk [+ -] volume [q] quit"
