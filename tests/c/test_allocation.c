@@ -2,7 +2,9 @@
 #include "check.h"
 #include "rc_base64.h"
 #include "rc_duplex.h"
+#include "rc_frame.h"
 #include "rc_g711.h"
+#include "rc_gate.h"
 #include "rc_pcm.h"
 #include "rc_resample.h"
 #include "rc_ring.h"
@@ -58,7 +60,12 @@ int main(void)
     rc_resample *resample = rc_resample_new(48000, 24000, RC_RESAMPLE_BEST);
     rc_duplex_config config = {48000, 2, 2, 4096, 4096, 4096};
     rc_duplex *duplex = rc_duplex_new(&config);
-    CHECK(calls >= 3); /* the counter counts */
+    rc_gate_config gate_config = {48000, RC_WIRE_PCM, 24000, RC_GATE_GATED, 20, 300, 100, 30, 0.1f, 0.05f};
+    rc_gate *gate = rc_gate_new(&gate_config);
+    rc_gate_chunk chunk;
+    rc_delta_decoder *decoder = rc_delta_decoder_new(RC_WIRE_PCM, 24000, 48000);
+    rc_frame_error frame_error;
+    CHECK(calls >= 5); /* the counter counts */
     size_t before = calls;
     for (int turn = 0; turn < 100; turn++) {
         rc_ring_write(ring, samples, 480);
@@ -75,8 +82,18 @@ int main(void)
         rc_g711_decode_alaw(more, bytes, 480);
         rc_base64_encode(text, bytes, 480);
         CHECK(rc_base64_decode(bytes, text, 640, &error) == 0);
+        for (size_t at = 0; at < 4800;) {
+            at += rc_gate_push(gate, samples + at, 4800 - at);
+            while (rc_gate_next(gate, &chunk))
+                rc_append_write(text, chunk.first, chunk.first_bytes, chunk.second, chunk.second_bytes, NULL, 0);
+        }
+        rc_gate_flush(gate);
+        rc_json_text audio = {text, rc_base64_encode(text, (const uint8_t *)samples, 960)};
+        CHECK(rc_delta_decoder_decode(decoder, (rc_ring_region){more, 960, more, 0}, audio, &frame_error) == 0);
     }
     CHECK(calls == before);
+    rc_gate_free(gate);
+    rc_delta_decoder_free(decoder);
     rc_ring_free(ring);
     rc_resample_free(resample);
     rc_duplex_free(duplex);

@@ -21,6 +21,7 @@ from realtime_voice.server.interfaces import (
     SynthesisError,
     Synthesizer,
 )
+from realtime_voice.server.listening import recognize_file, recognize_numbers
 
 __all__ = [
     "Brain",
@@ -36,5 +37,7 @@ __all__ = [
     "Speech",
     "SynthesisError",
     "Synthesizer",
+    "recognize_file",
+    "recognize_numbers",
     "serve",
 ]

@@ -21,9 +21,13 @@ _VOWELS = frozenset({"AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH",
 
 
 class Ears:
-    """One recognizer for one turn at a time; reusable. Not thread-safe. Audio is 16 kHz PCM16 mono."""
+    """One recognizer for one turn at a time; reusable. Not thread-safe. Audio is 16 kHz PCM16 mono.
 
-    def __init__(self) -> None:
+    With `reject` False whatever fits the grammar best is what was heard.
+    """
+
+    def __init__(self, *, reject: bool = True) -> None:
+        self._reject = reject
         try:
             from pocketsphinx import Config, Decoder, get_model_path  # type: ignore[import-untyped]
         except ImportError as error:
@@ -78,7 +82,7 @@ class Ears:
         text = hypothesis.hypstr if (hypothesis := self._words.hyp()) else ""
         sounds = [sound for word in _segments(self._words) for sound in self._pronunciation(word)]
         said = [sound for sound in _segments(self._phones) if sound not in _NOISE]
-        if not text or phone_distance(sounds, said) > _limit(sounds):
+        if not text or (self._reject and phone_distance(sounds, said) > _limit(sounds)):
             return Heard("", rejected=len(said) > 1)
         return Heard(text)
 

@@ -129,7 +129,7 @@ def numbers_jsgf() -> str:
             f"<operator> = {_either(OPERATORS)};",
             "<result> = [minus] <number> [point <digit>+];",
             "<sum> = [what is] <number> (<operator> <number>)+ [(is | equals) <result>];",
-            f"<talk> = {_either(TALK)} | i heard;",
+            f"<talk> = {_either(TALK)} | i heard | [please] count [up] to <number>;",
             "public <numbers> = <sum> | [it is | the answer is | the result is] <result> | <number>+ | <talk>;",
         ]
     )
@@ -142,8 +142,7 @@ def _number_rules() -> list[str]:
         f"<unit> = {units};",
         f"<small> = <unit> | {_either(numerals.TEENS)} | ({_either(numerals.TENS)}) [<unit>];",
         "<hundreds> = (a | <unit>) hundred [[and] <small>];",
-        "<below> = <small> | <hundreds>;",
-        "<number> = zero | <below> | (a | <below>) thousand [[and] <below>];",
+        "<number> = zero | <small> | <hundreds> | (a | <small>) thousand;",
     ]
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from realtime_core import g711
 from realtime_voice.server import numerals
 from realtime_voice.server.interfaces import Speech
 
@@ -109,18 +110,17 @@ class FliteVoice:
 class WordBankVoice:
     """Numbers and short words spoken once and put together; what comes with the package.
 
-    The bank is a WAV file (PCM16 or mu-law, mono) beside an index: one line `word first_sample sample_count` each.
+    The bank is 16 kHz mu-law beside an index: one line `word first_sample sample_count` each.
     """
 
     name = "word bank"
+    rate = 16_000
     gap_s = 0.04
     pause_s = 0.25
 
     def __init__(self) -> None:
         data = importlib.resources.files("realtime_voice") / "data" / "words"
-        with importlib.resources.as_file(data / "words.wav") as path, wave.open(str(path)) as bank:
-            self.rate = bank.getframerate()
-            self._pcm = bank.readframes(bank.getnframes())
+        self._pcm = g711.decode_ulaw((data / "words.ulaw").read_bytes())
         index = (data / "words.txt").read_text(encoding="utf-8").splitlines()
         self._spans = {word: (int(first), int(count)) for word, first, count in map(str.split, index)}
 
