@@ -17,6 +17,8 @@ import secrets
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
+import msgspec
+
 from realtime_core.frame import append_message
 from realtime_voice import endpoint as endpoints
 from realtime_voice import events as ev
@@ -45,6 +47,7 @@ from realtime_voice.tools import TOOL_TIMEOUT_S, Toolbox
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
+    from realtime_core.frame import Delta
     from realtime_voice._socket import Socket
     from realtime_voice.audio.base import AudioIO
     from realtime_voice.audio.playout import Playout
@@ -196,6 +199,7 @@ class Session:
         self._toolbox = toolbox or Toolbox()
         self._audio = audio
         self._playout: Playout | None = None
+        self._tells_audio = False
         self._wire_in, self._wire_out = wire_in, wire_out
         self._configure_timeout_s = configure_timeout_s
         self._silent_peer = silent_peer
@@ -389,7 +393,15 @@ class Session:
         return await self._add_message(parts, respond=respond)
 
     async def _add_message(self, parts: list[ev.ContentPart], *, respond: bool) -> str:
-        item = ev.Item(type="message", role="user", content=parts)
+        return await self.send_item(ev.Item(type="message", role="user", content=parts), respond=respond)
+
+    async def send_item(self, item: ev.Item | Mapping[str, Any], *, respond: bool = False) -> str:
+        """Add any item to the end of the conversation; returns its id. With `respond` the agent answers.
+
+        Raises ValueError for what is no item.
+        """
+        if not isinstance(item, ev.Item):
+            item = msgspec.convert(item, ev.Item)
         item_id = self._running().add_item(item, respond=respond)
         await self._sent()
         return item_id
@@ -482,13 +494,14 @@ class Session:
 
     # --- audio ---
 
-    def attach_playout(self, playout: Playout | None) -> None:
-        """Play the agent's audio there; None: no longer.
+    def attach_playout(self, playout: Playout | None, *, tell: bool = False) -> None:
+        """Play the agent's audio there; None: no longer. With `tell` its deltas are yielded as events all the same.
 
         For playout that another host owns: it gets the audio as it arrives, the user's speech silences it, and the
         server is told its played position. The host hands its events to `audio_event`.
         """
         self._playout = playout
+        self._tells_audio = tell
         self.protocol.latency.awaits_playout = playout is not None
 
     def audio_event(self, event: AudioEvent) -> None:
@@ -597,7 +610,8 @@ class Session:
         if self._playout is not None:
             delta = self._playout.feed(message)
             if delta is not None:
-                return self.protocol.audio_received(delta.response_id, delta.item_id, now)
+                events = self.protocol.audio_received(delta.response_id, delta.item_id, now)
+                return [_as_event(delta), *events] if self._tells_audio else events
         return self.protocol.receive(message, now)
 
     def _reason_of(self, closed: ConnectionClosed) -> RealtimeError:
@@ -662,8 +676,8 @@ class Session:
     # --- tools ---
 
     def _begin_tool(self, call: ev.ToolCall) -> None:
-        if self._group is None or (call.name not in self._toolbox and self._toolbox.is_declared(call.name)):
-            return  # the application answers
+        if self._group is None or self._toolbox.leaves(call.name):
+            return
         if len(self._tool_tasks) >= TOOLS_AT_ONCE:
             self._end_tool(call, tool_error(f"{TOOLS_AT_ONCE} tools are still running"), is_error=True, duration_s=0.0)
             return
@@ -699,6 +713,16 @@ class Session:
                 task.cancel()
                 output = tool_error("cancelled: the user interrupted")
                 self._end_tool(call, output, is_error=True, duration_s=0.0, respond=False)
+
+
+def _as_event(delta: Delta) -> ev.ResponseOutputAudioDelta:
+    return ev.ResponseOutputAudioDelta(
+        response_id=delta.response_id,
+        item_id=delta.item_id,
+        output_index=delta.output_index,
+        content_index=delta.content_index,
+        delta=delta.audio,
+    )
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

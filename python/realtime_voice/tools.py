@@ -166,9 +166,11 @@ class Toolbox:
     def __contains__(self, name: object) -> bool:
         return name in self._tools
 
-    def is_declared(self, name: str) -> bool:
-        """Whether the model was told of a function with this name."""
-        return any(config.get("name") == name for config in self.configs)
+    def leaves(self, name: str) -> bool:
+        """Whether a call is the application's to answer: of a tool given as a schema; any, if none is a function."""
+        if name in self._tools:
+            return False
+        return not self._tools or any(config.get("name") == name for config in self.configs)
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> str:
         """Run a tool; returns its result as the text that the model gets (strings as they are, the rest as JSON).

@@ -83,8 +83,8 @@ class DeviceAudioIO(TickedAudioIO):
     """Microphone and speaker of this machine as one duplex stream, opened when the session starts.
 
     The stream calls the C core, which never waits for Python. Each side is chosen by index, by part of
-    its name, or None for the default; False leaves it out. The device runs at a rate of its own,
-    10 ms blocks; `latency` is seconds, or "low" or "high" for the device's own idea of it.
+    its name, or None for the default; False leaves it out. The device runs at a rate of its own, in
+    blocks of `block_s` seconds; `latency` is seconds, or "low" or "high" for the device's own idea of it.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class DeviceAudioIO(TickedAudioIO):
         input_device: int | str | Literal[False] | None = None,
         output_device: int | str | Literal[False] | None = None,
         latency: float | Literal["low", "high"] = LATENCY_S,
+        block_s: float = BLOCK_S,
         record: str | Path | None = None,
         clock: Clock | None = None,
         **gate: Unpack[GateOptions],
@@ -102,6 +103,7 @@ class DeviceAudioIO(TickedAudioIO):
         super().__init__(record=record, clock=clock, **gate)
         self._devices = input_device, output_device
         self._latency = latency
+        self._block_s = block_s
         self._stream: Any = None
         self._hops = 0
 
@@ -131,7 +133,7 @@ class DeviceAudioIO(TickedAudioIO):
         return sounddevice._StreamBase(  # noqa: SLF001
             kind=kind,
             samplerate=rate,
-            blocksize=round(rate * BLOCK_S),
+            blocksize=round(rate * self._block_s),
             device=device,
             channels=count,
             dtype="int16",

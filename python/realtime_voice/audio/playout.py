@@ -78,7 +78,8 @@ class Playout:
         self._wire = wire
         self._clock = clock
         self._decoder = DeltaDecoder(self._ring, rate, wire_format=wire.encoding, wire_rate=wire.rate)
-        self._bound = backlog_bytes
+        self.backlog_bytes = backlog_bytes
+        """How much may wait before `full`."""
         self._backlog: deque[tuple[_Item, memoryview]] = deque()
         self._backlog_bytes = 0
         self._items: OrderedDict[str, _Item] = OrderedDict()
@@ -184,7 +185,7 @@ class Playout:
     @property
     def full(self) -> bool:
         """The backlog is at its bound: do not read the socket until it is not."""
-        return self._backlog_bytes >= self._bound
+        return self._backlog_bytes >= self.backlog_bytes
 
     @property
     def active(self) -> bool:
@@ -225,7 +226,7 @@ class Playout:
         start = self._ring.head
         if not self._backlog and self._ring.write_entire(pcm):
             item.place(start, self._ring.head)
-        elif self._backlog_bytes + len(pcm) > 2 * self._bound:
+        elif self._backlog_bytes + len(pcm) > 2 * self.backlog_bytes:
             self.dropped += len(pcm)
         else:
             self._backlog.append((item, memoryview(pcm)))

@@ -1,0 +1,314 @@
+"""The microphone and the speaker of a Strands agent, on the project's audio engine.
+
+With a model of ours the answers' audio does not come this way at all: it goes from the socket into the speaker's ring,
+and the user's speech silences it there. With any other model that can speak, both come as Strands' events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from strands.bidi.models import AudioCapable
+from strands.bidi.types import (
+    AudioDelta,
+    BidiAudioDeltaEvent,
+    BidiAudioStopEvent,
+    BidiBargeInEvent,
+    BidiConnectionStopEvent,
+)
+
+from realtime_core import base64
+from realtime_voice.audio import Wire
+from realtime_voice.strands.convert import FromWire, ToWire
+from realtime_voice.strands.model import BidiOpenAIRealtimeModel, WireAudio
+
+if TYPE_CHECKING:
+    from strands.bidi import BidiAgent
+    from strands.bidi.models import AudioConfig, AudioStreamConfig, BidiModel
+    from strands.bidi.types import BidiOutputEvent
+
+    from realtime_voice.audio import AudioIO
+
+logger = logging.getLogger(__name__)
+
+FAREWELL_S = 30.0
+"""Longest wait, at the end of a conversation, for what was said last to be heard."""
+
+DEFAULT_FRAMES = 512
+"""Frames of a block where only the number of blocks is given, as in Strands' own audio I/O."""
+
+_POLL_S = 0.02
+_PCM = Wire()
+
+
+class BidiAudioIO:
+    """Talk to the agent through a microphone and a speaker, or what stands for them.
+
+    Works with every Strands model that can speak. Input and output share one audio side: take both from the same
+    object.
+
+    Args:
+        audio: Where audio comes from and goes to: a `FileAudioIO`, `VirtualAudioIO`, `PushAudioIO` or anything that
+            does the same. The sound devices by default, opened when the agent starts.
+        input_device_index: Number of the microphone, as `realtime devices` lists it; the system's by default.
+        input_frames_per_buffer: Frames, at the model's rate, of one block from the device; 10 ms by default. Input and
+            output are one stream: of two sizes the smaller one holds.
+        input_buffer_size: Chunks (20 ms) of the microphone that may wait for the model; then the oldest are dropped.
+        output_device_index: Number of the speaker; the system's by default.
+        output_frames_per_buffer: The same for the speaker.
+        output_buffer_size: Blocks that may wait behind the 10 s in the speaker's ring before no more is read from the
+            model's socket; 32 MiB by default.
+
+    Raises:
+        ValueError: An option is wrong, or given together with `audio`, which has its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        audio: AudioIO | None = None,
+        input_device_index: int | None = None,
+        input_frames_per_buffer: int | None = None,
+        input_buffer_size: int | None = None,
+        output_device_index: int | None = None,
+        output_frames_per_buffer: int | None = None,
+        output_buffer_size: int | None = None,
+    ) -> None:
+        devices = {
+            "input_device_index": input_device_index,
+            "input_frames_per_buffer": input_frames_per_buffer,
+            "input_buffer_size": input_buffer_size,
+            "output_device_index": output_device_index,
+            "output_frames_per_buffer": output_frames_per_buffer,
+            "output_buffer_size": output_buffer_size,
+        }
+        given = {name: value for name, value in devices.items() if value is not None}
+        for name, value in given.items():
+            lowest = 0 if name.endswith("index") else 1
+            if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
+                raise ValueError(f"{name} must be a whole number from {lowest}, not {value!r}")
+        if audio is not None and given:
+            raise ValueError(f"{', '.join(given)} belong to the sound devices: leave them out, or leave out audio")
+        self._shared = _Shared(audio, given)
+
+    def input(self) -> AudioInput:
+        """Return the microphone."""
+        return AudioInput(self._shared)
+
+    def output(self) -> AudioOutput:
+        """Return the speaker."""
+        return AudioOutput(self._shared)
+
+
+class _Shared:
+    """The one audio side of input and output: open while either is."""
+
+    def __init__(self, audio: AudioIO | None, devices: dict[str, int]) -> None:
+        self._audio = audio
+        self._devices = devices
+        self._side: _AudioSide | None = None
+        self._users = 0
+
+    async def open(self, agent: BidiAgent) -> _AudioSide:
+        """Start the audio side for whoever comes first; later calls share it."""
+        if self._side is None:
+            config = _audio_config(agent.model)
+            side = _AudioSide(agent.model, config, self._audio or self._device(config))
+            await side.start()
+            self._limit(side)
+            self._side = side
+        self._users += 1
+        return self._side
+
+    async def close(self) -> None:
+        """Stop it when the last user has gone."""
+        self._users -= 1
+        if self._users == 0 and self._side is not None:
+            side, self._side = self._side, None
+            await side.stop()
+
+    def _device(self, config: AudioConfig) -> AudioIO:
+        from realtime_voice.audio.device import BLOCK_S, DeviceAudioIO
+
+        # Both sides are one stream of the device's, with one size of block; its frames are counted at its own rate.
+        blocks = [block_s for side in ("input", "output") if (block_s := self._block_s(side, config[side]))]
+        return DeviceAudioIO(
+            input_device=self._devices.get("input_device_index"),
+            output_device=self._devices.get("output_device_index"),
+            block_s=min(blocks, default=BLOCK_S),
+        )
+
+    def _block_s(self, side: str, stream: AudioStreamConfig) -> float | None:
+        frames = self._devices.get(f"{side}_frames_per_buffer")
+        return None if frames is None else frames / stream["sample_rate"]
+
+    def _limit(self, side: _AudioSide) -> None:
+        """Bound what may wait, where the options say so."""
+        side.input_chunks = self._devices.get("input_buffer_size")
+        blocks = self._devices.get("output_buffer_size")
+        if blocks is not None:
+            frames = self._devices.get("output_frames_per_buffer", DEFAULT_FRAMES)
+            side.audio.playout.backlog_bytes = 2 * blocks * frames
+
+
+def _audio_config(model: BidiModel) -> AudioConfig:
+    """Return what the model speaks, if this can play it. Raises TypeError and ValueError, see `AudioInput.start`."""
+    if not isinstance(model, AudioCapable):
+        raise TypeError("BidiAudioIO requires a model that implements AudioCapable")
+    config = model.get_audio_config()
+    for stream in (config["input"], config["output"]):
+        if stream["format"] != "pcm":
+            raise ValueError(f"BidiAudioIO requires signed 16-bit PCM, the model has {stream['format']}")
+    return config
+
+
+class _AudioSide:
+    """One started `AudioIO` and what it has to do for the agent's model."""
+
+    def __init__(self, model: BidiModel, config: AudioConfig, audio: AudioIO) -> None:
+        self.direct = model if isinstance(model, BidiOpenAIRealtimeModel) else None
+        """The model, if it feeds the speaker itself."""
+        self.audio = audio
+        self.input_format = config["input"]
+        self.output_format = config["output"]
+        self.input_chunks: int | None = None
+        """How many chunks of the microphone may wait; None: as many as the audio side keeps."""
+
+    async def start(self) -> None:
+        """Open the audio side in the formats of the wire, and let a model of ours have the speaker."""
+        wire_in, wire_out = self.direct.wires if self.direct else (_PCM, _PCM)
+        await self.audio.start(wire_in, wire_out, framed=False)
+        if self.direct:
+            self.direct.attach_playout(self.audio.playout)
+
+    def tell_events(self) -> None:
+        """Tell a session of ours what the audio side heard and played: its measure of how long the user waits."""
+        session = self.direct.session if self.direct else None
+        for event in self.audio.events():
+            if session is not None:
+                session.audio_event(event)
+
+    async def stop(self) -> None:
+        """Close it."""
+        if self.direct:
+            self.direct.attach_playout(None)
+        await self.audio.stop()
+
+
+class AudioInput:
+    """The microphone, as an input of the agent."""
+
+    def __init__(self, shared: _Shared) -> None:
+        self._shared = shared
+        self._side: _AudioSide | None = None
+        self._convert: FromWire | None = None
+
+    async def start(self, agent: BidiAgent) -> None:
+        """Open the microphone.
+
+        Raises:
+            TypeError: The model cannot speak.
+            ValueError: Its audio is not PCM16.
+            AudioDeviceError: There is no such device, or it cannot be opened; the message says what to do.
+        """
+        self._side = await self._shared.open(agent)
+        stream = self._side.input_format
+        self._convert = None if self._side.direct else FromWire(_PCM, stream["sample_rate"], stream["channels"])
+
+    async def stop(self) -> None:
+        """Close the microphone; more calls do nothing."""
+        if self._side is not None:
+            self._side = None
+            await self._shared.close()
+
+    async def __call__(self) -> AudioDelta:
+        """Return what the microphone heard next.
+
+        After the end of an input that ends (a file), it waits until it is cancelled: the conversation ends it.
+
+        Raises:
+            RuntimeError: `start` was not called.
+        """
+        if self._side is None:
+            raise RuntimeError("audio input not started | call start before reading")
+        while True:
+            chunks = await self._side.audio.captured()
+            self._side.tell_events()
+            if chunks is None:
+                await asyncio.Event().wait()
+            elif chunks:
+                if self._side.input_chunks is not None:
+                    chunks = chunks[-self._side.input_chunks :]
+                audio = b"".join(chunk for _, chunk in chunks)
+                if self._convert is None:
+                    return WireAudio(format="pcm", source={"bytes": audio})
+                return AudioDelta(format="pcm", source={"bytes": self._convert.samples(audio)})
+
+
+class AudioOutput:
+    """The speaker, as an output of the agent."""
+
+    def __init__(self, shared: _Shared) -> None:
+        self._shared = shared
+        self._side: _AudioSide | None = None
+        self._convert: ToWire | None = None
+
+    async def start(self, agent: BidiAgent) -> None:
+        """Open the speaker. Raises what `AudioInput.start` raises."""
+        self._side = await self._shared.open(agent)
+        stream = self._side.output_format
+        self._convert = None if self._side.direct else ToWire(stream["sample_rate"], stream["channels"], _PCM)
+
+    async def stop(self) -> None:
+        """Close the speaker; more calls do nothing."""
+        if self._side is not None:
+            self._side = None
+            await self._shared.close()
+
+    async def __call__(self, event: BidiOutputEvent) -> None:
+        """Play what the event brings, stop at a barge-in, and at the end wait until the last word was heard.
+
+        Raises:
+            ValueError: The audio is not in the format the speaker was opened for.
+        """
+        side = self._side
+        if side is None:
+            return
+        if isinstance(event, BidiConnectionStopEvent):
+            await self._drain(side.audio)
+        elif self._convert is not None:
+            self._play(side, self._convert, event)
+
+    @staticmethod
+    def _play(side: _AudioSide, convert: ToWire, event: BidiOutputEvent) -> None:
+        playout = side.audio.playout
+        if isinstance(event, BidiAudioDeltaEvent):
+            stream = side.output_format
+            if (event.format, event.sample_rate, event.channels) != (
+                stream["format"],
+                stream["sample_rate"],
+                stream["channels"],
+            ):
+                raise ValueError(
+                    f"the audio ({event.format}, {event.sample_rate} Hz, {event.channels} channels) does not match "
+                    f"the playback format {stream}: start the audio I/O again"
+                )
+            audio = event.audio
+            if (event.sample_rate, event.channels) != (_PCM.rate, 1):
+                audio = base64.encode(convert.convert("pcm", base64.decode(audio))).decode("ascii")
+            playout.feed_audio(event.content_id, audio)
+        elif isinstance(event, BidiAudioStopEvent):
+            playout.end_item(event.content_id)
+        elif isinstance(event, BidiBargeInEvent):
+            playout.flush()
+
+    @staticmethod
+    async def _drain(audio: AudioIO) -> None:
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                while audio.playout.active:  # noqa: ASYNC110 - the device's thread cannot set an event
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            logger.warning("the last words were not heard to their end within %s s", FAREWELL_S)

@@ -1,0 +1,147 @@
+"""Strands content as items of a Realtime conversation: messages, tools, tool results, history.
+
+Pure functions; each checks everything before it returns anything, so that nothing is half sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from strands.types.content import TextBlock
+from strands.types.media import ImageBlock
+from strands.types.tools import ToolResultBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from strands.bidi.types import BidiMessage
+    from strands.types.content import Message
+    from strands.types.tools import ToolSpec
+
+CALL_ID_LENGTH = 32
+"""The Realtime API takes call ids of at most this many characters; other models' in a history may be longer."""
+
+
+def new_id() -> str:
+    """Return an id for an item of our own: 32 characters, the longest the Realtime API takes."""
+    return uuid.uuid4().hex
+
+
+def function_tool(spec: ToolSpec) -> dict[str, Any]:
+    """Return a Strands tool as a function tool of the session."""
+    schema: Any = spec["inputSchema"]
+    if "json" in schema:
+        schema = json.loads(schema["json"]) if isinstance(schema["json"], str) else schema["json"]
+    return {"type": "function", "name": spec["name"], "description": spec["description"], "parameters": schema}
+
+
+def message_items(message: BidiMessage) -> list[dict[str, Any]]:
+    """Return the items of one message: its tool results, then its text and images as one user message.
+
+    Raises:
+        ValueError: A block, or a tool result's content, that the Realtime API does not take.
+    """
+    items: list[dict[str, Any]] = []
+    content: list[dict[str, Any]] = []
+    for block in message.content:
+        if isinstance(block, TextBlock):
+            content.append({"type": "input_text", "text": block.text})
+        elif isinstance(block, ImageBlock):
+            content.append(_image(block.format, block.source.get("bytes")))
+        elif isinstance(block, ToolResultBlock):
+            items.append(_output_item(block.tool_use_id, block.content))
+        else:
+            raise ValueError(  # noqa: TRY004 - the model's contract: content it cannot send is a ValueError
+                f"content_type=<{type(block).__name__}> | content not supported by the Realtime API: "
+                "send text, images or tool results"
+            )
+    if content:
+        items.append({"id": new_id(), "type": "message", "role": "user", "content": content})
+    return items
+
+
+def history_items(messages: Iterable[Message], pending: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Return the items that tell a new session what was said before.
+
+    A tool's call appears once, where it was made. Its output is the tool's result; a result that is still to come
+    (`pending` has its id) is left out, and of a call that never ended the note that it had started is told.
+
+    Raises:
+        ValueError: A tool result holds content that the Realtime API does not take.
+    """
+    messages = list(messages)
+    finished = {
+        block["toolResult"]["toolUseId"]
+        for message in messages
+        if not _is_dispatch(message)
+        for block in message["content"]
+        if "toolResult" in block
+    }
+    called: set[str] = set()
+    answered: set[str] = set()
+    items: list[dict[str, Any]] = []
+    for message in messages:
+        content: list[dict[str, Any]] = []
+        for block in message["content"]:
+            if block.get("text"):
+                kind = "input_text" if message["role"] == "user" else "output_text"
+                content.append({"type": kind, "text": block["text"]})
+            elif "image" in block and message["role"] == "user":
+                image = block["image"]
+                content.append(_image(image["format"], image["source"].get("bytes")))
+            elif "toolUse" in block:
+                use = block["toolUse"]
+                call_id = use["toolUseId"]
+                if call_id not in called:
+                    called.add(call_id)
+                    items.append(
+                        {
+                            "type": "function_call",
+                            "call_id": call_id[:CALL_ID_LENGTH],
+                            "name": use["name"],
+                            "arguments": json.dumps(use["input"]),
+                        }
+                    )
+            elif "toolResult" in block:
+                result = block["toolResult"]
+                call_id = result["toolUseId"]
+                superseded = _is_dispatch(message) and (call_id in finished or call_id in pending)
+                if call_id in called and call_id not in answered and not superseded:
+                    answered.add(call_id)
+                    item = _output_item(call_id[:CALL_ID_LENGTH], result.get("content", []))
+                    del item["id"]
+                    items.append(item)
+        if content:
+            items.append({"type": "message", "role": message["role"], "content": content})
+    return items
+
+
+def _is_dispatch(message: Message) -> bool:
+    """Whether the message only notes that its tools were started."""
+    custom: Any = message.get("metadata", {}).get("custom", {})
+    kind = custom.get("bidi", {}).get("kind") if isinstance(custom, dict) else None
+    return bool(kind == "tool_dispatch")
+
+
+def _output_item(call_id: str, content: Sequence[Any]) -> dict[str, Any]:
+    for block in content:
+        if "text" not in block and "json" not in block:
+            raise ValueError(
+                f"tool_use_id=<{call_id}>, content_types=<{sorted(block)}> | "
+                "Content type not supported by OpenAI Realtime API: a tool returns text or json"
+            )
+    return {
+        "id": new_id(),
+        "type": "function_call_output",
+        "call_id": call_id,
+        "output": json.dumps(list(content)),
+    }
+
+
+def _image(kind: str, data: bytes | None) -> dict[str, Any]:
+    if data is None:
+        raise ValueError("image source must contain bytes for the Realtime API; it takes no other source")
+    return {"type": "input_image", "image_url": f"data:image/{kind};base64,{base64.b64encode(data).decode()}"}

@@ -1,0 +1,496 @@
+"""OpenAI's Realtime API, or any endpoint that speaks it, as a model for Strands' bidirectional agent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+import warnings
+from collections.abc import AsyncGenerator, Mapping  # noqa: TC003 - Strands reads the annotations at run time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from strands.bidi.models import AudioCapable, AudioConfig, BidiModel, ConnectionTimeoutError
+from strands.bidi.types import AudioDelta, BidiConnectionStartEvent, BidiMessage, BidiToolUseBlocksEvent
+
+from realtime_voice import endpoint
+from realtime_voice.errors import ConnectError, ConnectionClosed, RealtimeError
+from realtime_voice.session import Session, connect
+from realtime_voice.strands import config as options
+from realtime_voice.strands.content import CALL_ID_LENGTH, function_tool, history_items, message_items
+from realtime_voice.strands.convert import FromWire, ToWire
+from realtime_voice.strands.translate import Translator
+
+if TYPE_CHECKING:
+    from strands.bidi.models import AudioStreamConfig, ConnectionConfig
+    from strands.bidi.models.configs import ModelConfig
+    from strands.bidi.types import BidiContentDelta, BidiOutputEvent
+    from strands.types.content import Messages
+    from strands.types.tools import ToolSpec
+
+    from realtime_voice.audio import Wire
+    from realtime_voice.audio.playout import Playout
+
+logger = logging.getLogger(__name__)
+
+CONFIGURE_S = 2.0
+"""How long to wait for a peer that says nothing after ``session.update``."""
+
+STABLE_S = 10.0
+LOSSES = 3
+"""So many connections in a row may be lost before they have lived `STABLE_S` seconds; then the loss is an error."""
+
+CONNECT_WAITS_S = (0.0, 0.5, 1.0, 2.0, 4.0)
+"""Before each attempt to renew a connection while the endpoint cannot be reached."""
+
+CONTINUE = (
+    "The connection was renewed in the middle of the conversation. Go on where it was: no greeting, no introduction, "
+    "the same language."
+)
+"""Told to a renewed session, whose history holds the words but not the sound of what was before."""
+
+GOODBYE = "The conversation ends now. Say goodbye in one short sentence."
+"""What the tool that ends a conversation answers to a model that has not said goodbye."""
+
+_UPDATABLE = ("model_id", "params", "connection")
+_CONNECTION = ("restart_after_s", "auto_restart")
+_UNSET: Any = object()
+
+
+@dataclass
+class WireAudio(AudioDelta):
+    """Audio that is on the wire's format already, from an audio I/O of ours; the model sends it as it is."""
+
+
+class _Connection:
+    """One session and what belongs to it alone."""
+
+    def __init__(self, session: Session, translator: Translator, to_wire: ToWire) -> None:
+        self.id = uuid.uuid4().hex
+        self.session = session
+        self.translator = translator
+        self.to_wire = to_wire
+        self.calls: set[str] = set()
+        """Ids of the tool calls that came from this connection."""
+        self.since = asyncio.get_running_loop().time()
+        self.ending: asyncio.Task[None] | None = None
+        self._progress = asyncio.Event()
+
+    @property
+    def expired(self) -> bool:
+        """Whether the connection has reached its limit."""
+        return self.ending is not None
+
+    def expire(self) -> None:
+        """End the session because its time is over."""
+        self.ending = asyncio.create_task(self.session.stop())
+
+    def progress(self) -> None:
+        """Wake who waits for an answer: an event has been handed on."""
+        self._progress.set()
+
+    async def answered(self, *, begun: bool = True) -> None:
+        """Wait until no response is active; unless one has `begun`, until the next one is done."""
+        done = self.translator.responses_done
+        while self.translator.active_responses or (not begun and self.translator.responses_done == done):
+            self._progress.clear()
+            await self._progress.wait()
+
+
+class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
+    """A Realtime model on a `Session` of this project.
+
+    Two ways to configure it, which may not be mixed for the same setting: the dictionaries of Strands' first
+    bidirectional release (`provider_config`, `client_config`), and the keywords of its present one. What is missing
+    comes from the environment: the key from ``OPENAI_API_KEY``, the endpoint from ``OPENAI_REALTIME_URL``,
+    ``OPENAI_WEBSOCKET_BASE_URL`` or ``OPENAI_BASE_URL``, see `realtime_voice.endpoint`.
+
+    Args:
+        model_id: The model's name.
+        provider_config: ``audio`` (`config.AudioOptions`) and ``inference`` (fields of ``session.update``, merged
+            over everything else at every depth).
+        client_config: `config.ClientOptions`.
+        transcription_model_id: Writes down what the user says; None switches that off.
+        api_key: The endpoint's key.
+        organization: OpenAI's organization.
+        project: OpenAI's project.
+        timeout_s: Longest life of one connection in seconds, 1 to 3000.
+        voice: The voice's name.
+        params: The same as ``inference``.
+        connection: ``restart_after_s`` and ``auto_restart``: when the agent renews the connection by plan.
+
+    Raises:
+        ValueError: A setting is wrong; the message names the field and what is allowed. Nothing is connected yet.
+    """
+
+    def __init__(
+        self,
+        model_id: str = options.DEFAULT_MODEL,
+        provider_config: Mapping[str, Any] | None = None,
+        client_config: Mapping[str, Any] | None = None,
+        *,
+        transcription_model_id: str | None = options.DEFAULT_TRANSCRIPTION,
+        api_key: str | None = None,
+        organization: str | None = None,
+        project: str | None = None,
+        timeout_s: float | None = None,
+        voice: str | dict[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        connection: ConnectionConfig | None = None,
+    ) -> None:
+        _check_model_id(model_id)
+        provider = dict(provider_config or {})
+        if voice is not None:
+            provider["audio"] = _with("voice", voice, provider.get("audio") or {}, "provider_config['audio']")
+        self._audio, inference = options.provider_options(provider)
+        fields = options.session_fields("params", params)
+        if inference and fields:
+            raise ValueError("give provider_config['inference'] or params, not both: they are the same setting")
+        client = dict(client_config or {})
+        for name, value in (
+            ("api_key", api_key),
+            ("organization", organization),
+            ("project", project),
+            ("timeout_s", timeout_s),
+        ):
+            if value is not None:
+                client = _with(name, value, client, "client_config")
+        checked = options.client_options(client)
+        if transcription_model_id is not None and not isinstance(transcription_model_id, str):
+            raise ValueError(f"transcription_model_id must be a string or None, not {transcription_model_id!r}")
+        self._transcription = transcription_model_id
+        self.timeout_s = checked.timeout_s
+        self._base_url = checked.base_url
+        self._api_key = checked.api_key
+        self._organization = checked.organization
+        self._project = checked.project
+        self._config = cast(
+            "ModelConfig",
+            {
+                "model_id": model_id,
+                "params": inference or fields,
+                "connection": {
+                    "restart_after_s": int(self.timeout_s) - options.RESTART_MARGIN_S,
+                    **_connection_config(connection),
+                },
+            },
+        )
+        self._audio_config = self._resolve_audio(self._config["params"])
+        self._endpoint()
+        self._connection: _Connection | None = None
+        self._playout: Playout | None = None
+        self._pending_calls: set[str] = set()
+        self._losses = 0
+
+    # Configuration
+
+    def get_config(self) -> ModelConfig:
+        """Return ``model_id``, ``params`` and ``connection``: the object itself, not a copy."""
+        return self._config
+
+    def update_config(self, **model_config: Any) -> None:
+        """Replace ``model_id``, ``params`` or ``connection``; what belongs to the session holds from the next start.
+
+        Raises:
+            ValueError: A value is wrong; then nothing is changed.
+        """
+        unknown = sorted(set(model_config) - set(_UPDATABLE))
+        if unknown:
+            warnings.warn(f"update_config() does not know {unknown}; it takes {list(_UPDATABLE)}", stacklevel=2)
+        _check_model_id(model_config.get("model_id", self._config["model_id"]))
+        _connection_config(model_config.get("connection"))
+        if "params" in model_config:
+            fields = options.session_fields("params", model_config["params"])
+            self._audio_config = self._resolve_audio(fields)
+        self._config.update(cast("ModelConfig", model_config))
+
+    def get_audio_config(self) -> AudioConfig:
+        """Return the format of the application's audio, both ways; always PCM16."""
+        return self._audio_config
+
+    @property
+    def wires(self) -> tuple[Wire, Wire]:
+        """Formats of the audio sent and received on the wire."""
+        return options.wires(self._audio, self._config["params"] or {})
+
+    @property
+    def session(self) -> Session | None:
+        """The session of the present connection; None when the model is not started."""
+        return None if self._connection is None else self._connection.session
+
+    def _resolve_audio(self, fields: Mapping[str, Any] | None) -> AudioConfig:
+        wire_in, wire_out = options.wires(self._audio, fields or {})
+
+        def stream(rate: int) -> AudioStreamConfig:
+            return {"sample_rate": rate, "channels": self._audio.channels, "format": "pcm"}
+
+        return AudioConfig(
+            input=stream(self._audio.input_rate or wire_in.rate),
+            output=stream(self._audio.output_rate or wire_out.rate),
+        )
+
+    def _endpoint(self) -> endpoint.Endpoint:
+        return endpoint.resolve(self.model_id, self._base_url, self._api_key, self._organization, self._project)
+
+    # Connection
+
+    async def start(
+        self,
+        system_prompt: str | None = None,
+        tools: list[ToolSpec] | None = None,
+        messages: Messages | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Connect, configure the session and tell it what was said before.
+
+        Args:
+            system_prompt: Instructions to the model.
+            tools: The tools it may call.
+            messages: What was said before.
+            **kwargs: Ignored; for models that take more.
+
+        Raises:
+            RuntimeError: The model is started already.
+            ConfigurationError: The server refused the configuration; the message and ``param`` say why.
+            AuthenticationError: It refused the key.
+            ConnectError: It cannot be reached.
+        """
+        del kwargs
+        if self._connection is not None:
+            raise RuntimeError("model already started | call stop before starting again")
+        self._pending_calls.clear()
+        self._losses = 0
+        self._connection = await self._open(system_prompt, tools, messages)
+
+    async def restart(
+        self,
+        system_prompt: str | None = None,
+        tools: list[ToolSpec] | None = None,
+        messages: Messages | None = None,
+        **restart_kwargs: Any,
+    ) -> None:
+        """Replace the connection by a new one that knows the conversation; the old one ends once the new one stands.
+
+        Results of tools that still run go to the new connection.
+
+        Args:
+            system_prompt: Instructions to the model.
+            tools: The tools it may call.
+            messages: What was said before.
+            **restart_kwargs: Ignored.
+
+        Raises:
+            RealtimeError: The new connection failed; the old one is closed too.
+        """
+        del restart_kwargs
+        old = self._connection
+        try:
+            new = await self._reopen(system_prompt, tools, messages)
+        except BaseException:
+            await self.stop()
+            raise
+        self._connection = new
+        try:
+            await new.session.send_item(
+                {"type": "message", "role": "system", "content": [{"type": "input_text", "text": CONTINUE}]}
+            )
+        except RealtimeError as error:  # a nudge, without which the conversation goes on as well
+            logger.warning("error=<%s> | the renewed session was not told to go on", error)
+        if old is not None:
+            await old.session.stop()
+
+    async def stop(self) -> None:
+        """End the connection; more calls do nothing."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.session.stop()
+
+    async def _reopen(
+        self, system_prompt: str | None, tools: list[ToolSpec] | None, messages: Messages | None
+    ) -> _Connection:
+        """Open a connection, again while the endpoint cannot be reached."""
+        *waits, last = CONNECT_WAITS_S
+        for wait_s in waits:
+            await asyncio.sleep(wait_s)
+            try:
+                return await self._open(system_prompt, tools, messages)
+            except ConnectError as error:
+                logger.info("error=<%s> | not renewed yet", error)
+        await asyncio.sleep(last)
+        return await self._open(system_prompt, tools, messages)
+
+    async def _open(
+        self, system_prompt: str | None, tools: list[ToolSpec] | None, messages: Messages | None
+    ) -> _Connection:
+        fields = self._config["params"] or {}
+        session_config = options.session_config(
+            self._audio, self._transcription, system_prompt, [function_tool(tool) for tool in tools or ()], fields
+        )
+        history = history_items(messages or (), self._pending_calls)
+        wire_in, wire_out = self.wires
+        input_format, output_format = self._audio_config["input"], self._audio_config["output"]
+        session = connect(
+            model=self.model_id,
+            api_key=self._api_key,
+            base_url=self._base_url,
+            organization=self._organization,
+            project=self._project,
+            wire_in=wire_in,
+            wire_out=wire_out,
+            config=session_config,
+            configure_timeout_s=CONFIGURE_S,
+            silent_peer="warn",
+        )
+        translator = Translator(
+            output_format,
+            FromWire(wire_out, output_format["sample_rate"], output_format["channels"]),
+            transcription=session_config["audio"]["input"].get("transcription") is not None,
+        )
+        to_wire = ToWire(input_format["sample_rate"], input_format["channels"], wire_in)
+        session.attach_playout(self._playout, tell=True)
+        await session.start()
+        try:
+            for item in history:
+                await session.send_item(item)
+        except BaseException:
+            await session.stop()
+            raise
+        return _Connection(session, translator, to_wire)
+
+    # Conversation
+
+    async def send(self, content: BidiMessage | BidiContentDelta) -> None:
+        """Send audio, a message of the user's, or the results of tools.
+
+        A message is answered once the model is free to: when no response is active, the user does not speak and no
+        tool is still to answer.
+
+        Raises:
+            RuntimeError: The model is not started.
+            ValueError: The content is nothing the model takes; then nothing of it is sent.
+        """
+        connection = self._connection
+        if connection is None:
+            raise RuntimeError("model not started | call start before sending")
+        if isinstance(content, AudioDelta):
+            audio = content.source.get("bytes")
+            if audio is None:
+                raise ValueError("audio source must contain bytes for the Realtime API")
+            if not isinstance(content, WireAudio):
+                audio = connection.to_wire.convert(content.format, audio)
+            if audio:
+                await connection.session.send_audio(audio)
+        elif isinstance(content, BidiMessage):
+            await self._send_message(connection, content)
+        else:
+            raise ValueError(f"content_type=<{type(content).__name__}> | send an AudioDelta or a BidiMessage")  # noqa: TRY004
+
+    async def _send_message(self, connection: _Connection, message: BidiMessage) -> None:
+        session = connection.session
+        for item in message_items(message):
+            if item["type"] == "function_call_output":
+                call_id = item["call_id"]
+                self._pending_calls.discard(call_id)
+                # A call made before a renewal is known to the new session by the id its history gave it.
+                known_as = call_id if call_id in connection.calls else call_id[:CALL_ID_LENGTH]
+                await session.send_tool_result(known_as, item["output"], respond=not self._pending_calls)
+            else:
+                await session.send_item(item, respond=True)
+
+    async def receive(self) -> AsyncGenerator[BidiOutputEvent, None]:
+        """Yield the events of the present connection until it ends.
+
+        Raises:
+            RuntimeError: The model is not started.
+            ConnectionTimeoutError: The connection has reached its limit or was lost; the agent renews it.
+            RealtimeError: The peer ended the session for a reason that a new connection would meet too.
+        """
+        connection = self._connection
+        if connection is None:
+            raise RuntimeError("model not started | call start before receiving")
+        yield BidiConnectionStartEvent(connection_id=connection.id, model=self.model_id)
+        timer = asyncio.get_running_loop().call_later(self.timeout_s, connection.expire)
+        try:
+            async for event in connection.session:
+                for output in connection.translator.translate(event):
+                    if isinstance(output, BidiToolUseBlocksEvent):
+                        calls = [use["toolUseId"] for use in output.tool_uses]
+                        connection.calls.update(calls)
+                        self._pending_calls.update(calls)
+                    yield output
+                connection.progress()
+        except ConnectionClosed as error:
+            lost = error
+        else:
+            lost = ConnectionClosed("the server ended the session", 1000)
+        finally:
+            timer.cancel()
+        if connection.expired:
+            raise ConnectionTimeoutError(f"timeout_s=<{self.timeout_s}> | the connection has reached its limit")
+        if connection is self._connection:
+            self._lost(connection, lost)
+
+    def _lost(self, connection: _Connection, error: ConnectionClosed) -> NoReturn:
+        """Have a lost connection renewed, unless new ones are lost as soon as they stand."""
+        age = asyncio.get_running_loop().time() - connection.since
+        self._losses = 1 if age > STABLE_S else self._losses + 1
+        if self._losses > LOSSES:
+            raise error
+        raise ConnectionTimeoutError(f"connection lost: {error}") from error
+
+    # For audio outputs and tools of ours
+
+    def attach_playout(self, playout: Playout | None) -> None:
+        """Let answers go from the socket straight into `playout`, in this connection and those that follow.
+
+        It is flushed when the user speaks, and the model is told what was heard. The agent's outputs get the same
+        audio as events. None detaches.
+        """
+        self._playout = playout
+        if self._connection is not None:
+            self._connection.session.attach_playout(playout, tell=True)
+
+    async def say_goodbye(self, call_id: str, timeout_s: float) -> None:
+        """Wait until the answer that called a tool is complete; if nothing was said in it, have a goodbye said.
+
+        Args:
+            call_id: The tool's call.
+            timeout_s: Longest wait in seconds; then it returns.
+        """
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            async with asyncio.timeout(timeout_s):
+                await connection.answered()
+                if connection.translator.spoke:
+                    return
+                self._pending_calls.discard(call_id)
+                await connection.session.send_tool_result(call_id, GOODBYE, respond=True)
+                await connection.answered(begun=False)
+        except TimeoutError:
+            logger.warning("no goodbye within %s s", timeout_s)
+
+
+def _check_model_id(model_id: Any) -> None:
+    if not isinstance(model_id, str) or not model_id:
+        raise ValueError(f"model_id must be a non-empty string, not {model_id!r}")
+
+
+def _connection_config(connection: Any) -> dict[str, Any]:
+    """Return the restart timing; warn of what is unknown, as Strands does."""
+    if connection is None:
+        return {}
+    if not isinstance(connection, dict):
+        raise ValueError(f"connection must be a dict with {' and '.join(_CONNECTION)}, not {connection!r}")  # noqa: TRY004
+    unknown = sorted(set(connection) - set(_CONNECTION))
+    if unknown:
+        warnings.warn(f"connection does not know {unknown}; it takes {list(_CONNECTION)}", stacklevel=3)
+    return dict(connection)
+
+
+def _with(key: str, value: Any, config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return `config` with the keyword's value, unless it is said there too."""
+    if isinstance(config, dict) and config.get(key) is not None:
+        raise ValueError(f"give {key} or {name}[{key!r}], not both")
+    return {**config, key: value}

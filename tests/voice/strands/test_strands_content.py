@@ -1,0 +1,129 @@
+"""Strands content as conversation items."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from realtime_voice.strands.content import function_tool, history_items, message_items
+from strands.bidi.types import AudioDelta, BidiMessage
+from strands.types.content import TextBlock
+from strands.types.media import ImageBlock
+from strands.types.tools import ToolResultBlock
+
+
+def user(**block: Any) -> dict[str, Any]:
+    return {"role": "user", "content": [block]}
+
+
+def assistant(**block: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": [block]}
+
+
+def call(call_id: str) -> dict[str, Any]:
+    return assistant(toolUse={"toolUseId": call_id, "name": "f", "input": {"x": 1}})
+
+
+def result(call_id: str, text: str, *, dispatch: bool = False) -> dict[str, Any]:
+    kind = "tool_dispatch" if dispatch else "tool_result"
+    message = user(toolResult={"toolUseId": call_id, "status": "success", "content": [{"text": text}]})
+    return {**message, "metadata": {"custom": {"bidi": {"kind": kind}}}}
+
+
+def test_text_and_images_are_one_message_in_order() -> None:
+    image = ImageBlock(format="jpeg", source={"bytes": b"image"})
+    (item,) = message_items(BidiMessage([TextBlock("Look:"), image, TextBlock("What is it?")]))
+    assert len(item.pop("id")) == 32
+    assert item == {
+        "type": "message",
+        "role": "user",
+        "content": [
+            {"type": "input_text", "text": "Look:"},
+            {"type": "input_image", "image_url": "data:image/jpeg;base64,aW1hZ2U="},
+            {"type": "input_text", "text": "What is it?"},
+        ],
+    }
+
+
+def test_tool_results_keep_their_structure() -> None:
+    content: list[Any] = [{"text": "Part 1"}, {"json": {"a": 1}}]
+    blocks = [ToolResultBlock("c1", "success", content), ToolResultBlock("c2", "error", [{"text": "no"}])]
+    items = message_items(BidiMessage(list(blocks)))
+    assert [(item["type"], item["call_id"]) for item in items] == [
+        ("function_call_output", "c1"),
+        ("function_call_output", "c2"),
+    ]
+    assert json.loads(items[0]["output"]) == content
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        (ImageBlock(format="png", source={}), "image source must contain bytes"),
+        (AudioDelta(format="mp3", source={"bytes": b"x"}), "content not supported"),
+        (ToolResultBlock("c", "success", [{"document": {}}]), "Content type not supported by OpenAI Realtime API"),  # type: ignore[list-item, typeddict-item]
+        (ToolResultBlock("c", "success", [{"image": {}}]), "returns text or json"),  # type: ignore[list-item, typeddict-item]
+    ],
+)
+def test_what_the_model_does_not_take(block: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        message_items(BidiMessage([TextBlock("Hello"), block]))
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_function_tool(as_text: bool) -> None:
+    schema = {"type": "object", "properties": {"x": {"type": "integer"}}}
+    spec: Any = {"name": "f", "description": "d", "inputSchema": {"json": json.dumps(schema) if as_text else schema}}
+    assert function_tool(spec) == {"type": "function", "name": "f", "description": "d", "parameters": schema}
+    assert function_tool({**spec, "inputSchema": schema})["parameters"] == schema
+
+
+def kinds(items: list[dict[str, Any]]) -> list[str]:
+    return [f"{item['type']} {item.get('call_id', item.get('role', ''))}" for item in items]
+
+
+def test_history_in_order() -> None:
+    image = {"format": "png", "source": {"bytes": b"x"}}
+    items = history_items(
+        [
+            user(text="Hi"),
+            assistant(text="Hello"),
+            user(image=image),
+            assistant(reasoningContent={"reasoningText": {"text": "hm"}}),
+            {"role": "user", "content": []},
+            user(text=""),
+            call("c1"),
+            result("c1", "42"),
+        ]
+    )
+    assert kinds(items) == [
+        "message user",
+        "message assistant",
+        "message user",
+        "function_call c1",
+        "function_call_output c1",
+    ]
+    assert items[0]["content"] == [{"type": "input_text", "text": "Hi"}]
+    assert items[1]["content"] == [{"type": "output_text", "text": "Hello"}]
+    assert items[2]["content"][0]["type"] == "input_image"
+    assert json.loads(items[3]["arguments"]) == {"x": 1}
+    assert json.loads(items[4]["output"]) == [{"text": "42"}]
+
+
+def test_each_call_and_each_result_once() -> None:
+    dispatched = [call("c1"), result("c1", "started", dispatch=True)]
+    finished = [*dispatched, assistant(text="Wait."), call("c1"), result("c1", "42")]
+    items = history_items(finished)
+    assert kinds(items) == ["function_call c1", "message assistant", "function_call_output c1"]
+    assert json.loads(items[-1]["output"]) == [{"text": "42"}]
+    assert kinds(history_items(dispatched, pending={"c1"})) == ["function_call c1"]
+    assert json.loads(history_items(dispatched)[-1]["output"]) == [{"text": "started"}]
+    assert history_items([result("orphan", "42")]) == []
+
+
+def test_long_call_ids_are_cut_alike() -> None:
+    items = history_items([call("c" * 40), result("c" * 40, "42")])
+    assert {item["call_id"] for item in items} == {"c" * 32}
+    live = message_items(BidiMessage([ToolResultBlock("c" * 40, "success", [{"text": "42"}])]))
+    assert live[0]["call_id"] == "c" * 40  # the peer's own id comes back as it was

@@ -1,0 +1,426 @@
+"""The model on a real loopback socket against a scripted peer."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from realtime_voice.audio import Wire
+from realtime_voice.errors import AuthenticationError, ConfigurationError, ConnectError
+from realtime_voice.strands import BidiAgent, BidiOpenAIRealtimeModel, BidiSessionEvent
+from realtime_voice.strands import model as model_module
+from strands.bidi.models import AudioCapable, BidiModel, ConnectionTimeoutError, Restartable
+from strands.bidi.types import (
+    AudioDelta,
+    BidiConnectionStartEvent,
+    BidiMessage,
+    BidiResponseStartEvent,
+    BidiResponseStopEvent,
+    BidiToolUseBlocksEvent,
+)
+from strands.types.content import TextBlock
+from strands.types.tools import ToolResultBlock
+
+if TYPE_CHECKING:
+    from conftest import Peer
+
+CALCULATOR: Any = {
+    "name": "calculator",
+    "description": "Calculates",
+    "inputSchema": {"json": {"type": "object", "properties": {"expression": {"type": "string"}}}},
+}
+
+
+def make(peer: Peer, **options: Any) -> BidiOpenAIRealtimeModel:
+    client = {"base_url": peer.url, **options.pop("client_config", {})}
+    return BidiOpenAIRealtimeModel(model_id="gpt-realtime", client_config=client, **options)
+
+
+def result(call_id: str, text: str = "42") -> BidiMessage:
+    return BidiMessage([ToolResultBlock(call_id, "success", [{"text": text}])])
+
+
+def function_call(call_id: str, arguments: str = '{"expression": "6*7"}') -> dict[str, Any]:
+    item = {
+        "id": f"item_{call_id}",
+        "type": "function_call",
+        "status": "completed",
+        "call_id": call_id,
+        "name": "calculator",
+        "arguments": arguments,
+    }
+    return {"type": "response.output_item.done", "response_id": "r1", "output_index": 0, "item": item}
+
+
+def created(response_id: str = "r1") -> dict[str, Any]:
+    return {"type": "response.created", "response": {"id": response_id, "status": "in_progress"}}
+
+
+def done(response_id: str = "r1") -> dict[str, Any]:
+    return {"type": "response.done", "response": {"id": response_id, "status": "completed", "output": []}}
+
+
+async def take(events: Any, count: int) -> list[Any]:
+    async with asyncio.timeout(10):
+        return [await anext(events) for _ in range(count)]
+
+
+# Construction and configuration
+
+
+def test_it_is_a_strands_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    model = BidiOpenAIRealtimeModel()
+    assert isinstance(model, BidiModel)
+    assert isinstance(model, AudioCapable)
+    assert isinstance(model, Restartable)
+    assert model.model_id == "gpt-realtime"
+    assert model.get_config() == {
+        "model_id": "gpt-realtime",
+        "params": {},
+        "connection": {"restart_after_s": 2700},
+    }
+    assert model.get_config() is model.get_config()
+    assert model.get_audio_config() == {
+        "input": {"sample_rate": 24000, "channels": 1, "format": "pcm"},
+        "output": {"sample_rate": 24000, "channels": 1, "format": "pcm"},
+    }
+    assert "sk-test" not in repr(model)
+
+
+@pytest.mark.parametrize("model_id", [None, "", 7])
+def test_model_id_refused(model_id: Any) -> None:
+    with pytest.raises(ValueError, match="model_id must be a non-empty string"):
+        BidiOpenAIRealtimeModel(model_id, client_config={"api_key": "k"})
+
+
+def test_neither_key_nor_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_REALTIME_URL", "OPENAI_WEBSOCKET_BASE_URL", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match=r"OPENAI_API_KEY.*realtime serve"):
+        BidiOpenAIRealtimeModel(client_config={"api_key": "<OPENAI_API_KEY>"})
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"client_config": {"api_key": "k"}, "api_key": "k"}, "give api_key or client_config"),
+        ({"provider_config": {"audio": {"voice": "coral"}}, "voice": "sage"}, "give voice or provider_config"),
+        ({"provider_config": {"inference": {"tracing": "auto"}}, "params": {"tracing": "auto"}}, "not both"),
+        ({"timeout_s": 0}, r"client_config\['timeout_s'\] must be"),
+        ({"voice": ""}, r"\['voice'\] must be"),
+        ({"transcription_model_id": 7}, "transcription_model_id must be"),
+        ({"connection": "soon"}, "connection must be a dict"),
+        ({"params": {"audio": {"output": {"format": {"rate": 8000}}}}}, "Unsupported sample rate"),
+    ],
+)
+def test_options_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        BidiOpenAIRealtimeModel(**{"client_config": {"base_url": "ws://127.0.0.1:1"}, **options})
+
+
+def test_rates_and_formats_of_the_application_and_the_wire() -> None:
+    model = BidiOpenAIRealtimeModel(
+        provider_config={"audio": {"input_rate": 16000, "output_rate": 48000, "channels": 2, "format": "pcmu"}},
+        client_config={"api_key": "k"},
+    )
+    assert model.get_audio_config() == {
+        "input": {"sample_rate": 16000, "channels": 2, "format": "pcm"},
+        "output": {"sample_rate": 48000, "channels": 2, "format": "pcm"},
+    }
+    assert model.wires == (Wire("pcmu", 8000), Wire("pcmu", 8000))
+
+
+def test_update_config() -> None:
+    model = BidiOpenAIRealtimeModel(client_config={"api_key": "k"})
+    config, audio = model.get_config(), model.get_audio_config()
+    before = dict(config)
+    with pytest.raises(ValueError, match="model_id"):
+        model.update_config(model_id="", params={"max_output_tokens": 7})
+    with pytest.raises(ValueError, match="Unsupported"):
+        model.update_config(model_id="other", params={"audio": {"input": {"format": {"rate": 16000}}}})
+    assert config == before
+    assert model.get_audio_config() is audio
+    with pytest.warns(UserWarning, match="voice"):
+        model.update_config(voice="sage")
+    with pytest.warns(UserWarning, match="restart_after"):
+        model.update_config(connection={"restart_after": 30})
+    model.update_config(model_id="other", params=None, connection={"auto_restart": False})
+    assert model.get_config() is config
+    assert config["model_id"] == "other"
+    assert model.get_connection_config() == {"auto_restart": False}
+
+
+# Connection
+
+
+async def test_start_configures_and_tells_the_history(peer: Peer) -> None:
+    model = make(
+        peer,
+        provider_config={"audio": {"voice": "coral"}, "inference": {"max_output_tokens": 99, "tracing": None}},
+        client_config={"organization": "org-1", "project": "proj-1", "api_key": "sk-1"},
+    )
+    history: Any = [
+        {"role": "user", "content": [{"text": "Hi"}]},
+        {"role": "assistant", "content": [{"text": "Hello"}]},
+    ]
+    await model.start("Be brief.", [CALCULATOR], history)
+    try:
+        assert peer.paths == ["/v1/realtime?model=gpt-realtime"]
+        assert peer.headers[0]["Authorization"] == "Bearer sk-1"
+        assert peer.headers[0]["OpenAI-Organization"] == "org-1"
+        assert peer.headers[0]["OpenAI-Project"] == "proj-1"
+        (update,) = await peer.got("session.update")
+        session = update["session"]
+        assert session["instructions"] == "Be brief."
+        assert session["max_output_tokens"] == 99
+        assert session["tracing"] is None
+        assert session["tools"][0]["name"] == "calculator"
+        assert session["audio"]["output"]["voice"] == "coral"
+        assert session["audio"]["input"]["transcription"] == {"model": "gpt-4o-transcribe"}
+        items = await peer.got("conversation.item.create", 2)
+        assert [item["item"]["role"] for item in items] == ["user", "assistant"]
+        assert not [event for event in peer.received[0] if event["type"] == "response.create"]
+        with pytest.raises(RuntimeError, match="call stop before starting again"):
+            await model.start()
+    finally:
+        await model.stop()
+        await model.stop()
+
+
+async def test_a_refused_configuration_raises(peer: Peer) -> None:
+    peer.refusal = {"code": "invalid_value", "message": "No such voice.", "param": "session.audio.output.voice"}
+    model = make(peer)
+    with pytest.raises(ConfigurationError, match="No such voice") as caught:
+        await model.start()
+    assert caught.value.param == "session.audio.output.voice"
+    peer.refusal = None
+    await model.start()
+    await model.stop()
+
+
+async def test_a_refused_key_raises(peer: Peer) -> None:
+    peer.refusal = {"code": "invalid_api_key", "message": "Incorrect API key."}
+    with pytest.raises(AuthenticationError, match="Incorrect API key"):
+        await make(peer).start()
+
+
+async def test_a_silent_peer_is_waited_for_and_warned_of(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert model_module.CONFIGURE_S == 2.0
+    monkeypatch.setattr(model_module, "CONFIGURE_S", 0.05)
+    peer.silent = True
+    model = make(peer)
+    with caplog.at_level(logging.WARNING):
+        await model.start()
+    try:
+        assert caplog.records
+        await model.send(BidiMessage([TextBlock("Hello")]))
+        await peer.got("response.create")
+    finally:
+        await model.stop()
+
+
+async def test_an_endpoint_that_is_not_there(unused_tcp_port: int) -> None:
+    model = BidiOpenAIRealtimeModel(client_config={"base_url": f"ws://127.0.0.1:{unused_tcp_port}"})
+    with pytest.raises(ConnectError, match=r"127\.0\.0\.1"):
+        await model.start()
+
+
+async def test_before_start() -> None:
+    model = BidiOpenAIRealtimeModel(client_config={"api_key": "k"})
+    with pytest.raises(RuntimeError, match="call start before sending"):
+        await model.send(BidiMessage([TextBlock("Hello")]))
+    with pytest.raises(RuntimeError, match="call start before receiving"):
+        await anext(model.receive())
+    await model.stop()
+
+
+# Conversation
+
+
+async def test_messages_and_audio(peer: Peer) -> None:
+    model = make(peer, provider_config={"audio": {"input_rate": 48000}})
+    await model.start()
+    try:
+        await model.send(BidiMessage([TextBlock("One"), TextBlock("Two")]))
+        (item,) = await peer.got("conversation.item.create")
+        assert item["item"]["content"] == [{"type": "input_text", "text": "One"}, {"type": "input_text", "text": "Two"}]
+        assert len(await peer.got("response.create")) == 1
+        await model.send(AudioDelta(format="pcm", source={"bytes": bytes(9600)}))
+        (append,) = await peer.got("input_audio_buffer.append")
+        assert len(base64.b64decode(append["audio"])) == 4800
+        with pytest.raises(ValueError, match="must contain bytes"):
+            await model.send(AudioDelta(format="pcm", source={}))
+        with pytest.raises(ValueError, match="AudioDelta or a BidiMessage"):
+            await model.send("Hello")  # type: ignore[arg-type]
+        sent = len(peer.received[0])
+        with pytest.raises(ValueError, match="not supported"):
+            await model.send(BidiMessage([TextBlock("Hi"), AudioDelta(format="mp3", source={"bytes": b""})]))  # type: ignore[list-item]
+        await model.send(AudioDelta(format="pcm", source={"bytes": bytes(9600)}))
+        await peer.got("input_audio_buffer.append", 2)
+        assert len(peer.received[0]) == sent + 1
+    finally:
+        await model.stop()
+
+
+async def test_results_of_two_tools_make_one_response(peer: Peer) -> None:
+    model = make(peer)
+    await model.start()
+    events = model.receive()
+    try:
+        await peer.say(created(), function_call("a"), function_call("b"))
+        first = await take(events, 4)
+        assert isinstance(first[0], BidiConnectionStartEvent)
+        assert first[1] == BidiResponseStartEvent("r1")
+        assert [event["tool_uses"][0]["toolUseId"] for event in first[2:]] == ["a", "b"]
+        assert first[2] == BidiToolUseBlocksEvent(
+            [{"toolUseId": "a", "name": "calculator", "input": {"expression": "6*7"}}]
+        )
+        await model.send(result("b"))
+        await peer.say(done())
+        assert await take(events, 1) == [BidiResponseStopEvent("r1")]
+        await model.send(result("a", "7"))
+        outputs = await peer.got("conversation.item.create", 2)
+        assert [output["item"]["call_id"] for output in outputs] == ["b", "a"]
+        assert json.loads(outputs[1]["item"]["output"]) == [{"text": "7"}]
+        await peer.got("response.create")
+        kinds = [event["type"] for event in peer.received[0]]
+        assert kinds[-3:] == ["conversation.item.create", "conversation.item.create", "response.create"]
+    finally:
+        await events.aclose()
+        await model.stop()
+
+
+async def test_arguments_that_are_not_json_go_back_to_the_model(peer: Peer) -> None:
+    model = make(peer)
+    await model.start()
+    events = model.receive()
+    try:
+        await peer.say(created(), function_call("a", "{oops"), done())
+        assert await take(events, 3) == [
+            BidiConnectionStartEvent(connection_id=_any, model="gpt-realtime"),
+            BidiResponseStartEvent("r1"),
+            BidiResponseStopEvent("r1"),
+        ]
+        (output,) = await peer.got("conversation.item.create")
+        assert "error" in output["item"]["output"]
+        await peer.got("response.create")
+    finally:
+        await events.aclose()
+        await model.stop()
+
+
+async def test_a_failed_transcription_and_an_error_end_nothing(peer: Peer) -> None:
+    model = make(peer)
+    await model.start()
+    events = model.receive()
+    failed = {
+        "type": "conversation.item.input_audio_transcription.failed",
+        "item_id": "u1",
+        "content_index": 0,
+        "error": {"message": "too quiet"},
+    }
+    error = {"type": "error", "error": {"type": "server_error", "code": "x", "message": "busy"}}
+    try:
+        await peer.say(failed, error, created())
+        _, first, second, third = await take(events, 4)
+        assert isinstance(first, BidiSessionEvent)
+        assert isinstance(second, BidiSessionEvent)
+        assert third == BidiResponseStartEvent("r1")
+    finally:
+        await events.aclose()
+        await model.stop()
+
+
+# Renewal
+
+
+async def test_restart_tells_the_new_session_all(peer: Peer) -> None:
+    model = make(peer)
+    await model.start("One", [CALCULATOR])
+    events = model.receive()
+    await peer.say(created(), function_call("a"), function_call("b"), done())
+    await take(events, 5)
+    dispatched: Any = [
+        {"role": "user", "content": [{"text": "Hi"}]},
+        {"role": "assistant", "content": [{"toolUse": {"toolUseId": "a", "name": "calculator", "input": {}}}]},
+        {
+            "role": "user",
+            "content": [{"toolResult": {"toolUseId": "a", "status": "success", "content": [{"text": "started"}]}}],
+            "metadata": {"custom": {"bidi": {"kind": "tool_dispatch"}}},
+        },
+    ]
+    model.update_config(params={"max_output_tokens": 5})
+    try:
+        await model.restart("Two", [CALCULATOR], dispatched)
+        assert len(peer.sockets) == 2
+        await asyncio.wait_for(peer.sockets[0].wait_closed(), 10)
+        (update,) = await peer.got("session.update")
+        assert update["session"]["instructions"] == "Two"
+        assert update["session"]["max_output_tokens"] == 5
+        items = [item["item"] for item in await peer.got("conversation.item.create", 3)]
+        assert [item["type"] for item in items] == ["message", "function_call", "message"]
+        assert [item.get("role") for item in items] == ["user", None, "system"]
+        with pytest.raises(StopAsyncIteration):
+            await take(events, 1)
+        renewed = model.receive()
+        await model.send(result("b"))
+        await peer.got("conversation.item.create", 4)
+        assert not [event for event in peer.received[1] if event["type"] == "response.create"]
+        await model.send(result("a"))
+        await peer.got("response.create")
+        await peer.say(created("r2"))
+        assert (await take(renewed, 2))[1] == BidiResponseStartEvent("r2")
+        await renewed.aclose()
+    finally:
+        await model.stop()
+
+
+async def test_the_limit_of_a_connection(peer: Peer) -> None:
+    model = make(peer)
+    model.timeout_s = 0.05
+    await model.start()
+    with pytest.raises(ConnectionTimeoutError, match="limit"):
+        await asyncio.wait_for(_drain(model), 10)
+    await model.stop()
+
+
+async def test_a_lost_connection_is_renewed_by_the_agent(peer: Peer) -> None:
+    agent = BidiAgent(model=make(peer))
+    await agent.start()
+    events = agent.receive()
+    try:
+        assert (await take(events, 1))[0]["type"] == "bidi_connection_start"
+        await agent.send("Remember this")
+        await peer.got("conversation.item.create")
+        peer.sockets[0].transport.abort()
+        restart, start = await take(events, 2)
+        assert restart["type"] == "bidi_connection_restart"
+        assert start["type"] == "bidi_connection_start"
+        items = await peer.got("conversation.item.create", 2)
+        assert items[0]["item"]["content"] == [{"type": "input_text", "text": "Remember this"}]
+    finally:
+        await events.aclose()
+        await agent.stop()
+
+
+async def _drain(model: BidiOpenAIRealtimeModel) -> None:
+    async for _ in model.receive():
+        pass
+
+
+class _Any:
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 0
+
+
+_any: Any = _Any()
