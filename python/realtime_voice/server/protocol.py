@@ -230,12 +230,12 @@ class ServerProtocol:
         self._emit(events.SessionUpdated(session=self.configuration.event_session()))
 
     def _on_append(self, event: events.InputAudioBufferAppend) -> None:
-        if len(event.audio) > MAX_APPEND_BYTES * 4 // 3 + 4:
-            raise Refused("Invalid 'audio': at most 15 MiB of audio are allowed in one event.", param="audio")
         try:
             audio = base64.decode(event.audio)
         except ValueError as error:
             raise Refused(f"Invalid 'audio': expected base64 ({error}).", param="audio") from None
+        if len(audio) > MAX_APPEND_BYTES:
+            raise Refused("Invalid 'audio': at most 15 MiB of audio are allowed in one event.", param="audio")
         for happening in self._input.append(audio):
             self._on_happening(happening)
 

@@ -16,8 +16,8 @@ HYSTERESIS = 0.15
 """Speech goes on until its probability is this far below the threshold."""
 IDLE_KEPT_MS = 10_000
 """Audio kept while turns are detected and nobody speaks; a commit by hand finds it."""
-MAX_TURN_MS = 300_000
-"""Longest detected turn (it is ended here), and most audio kept without turn detection."""
+MAX_TURN_MS = 600_000
+"""Longest detected turn (it is ended here), and most audio kept without turn detection; two of the longest appends."""
 SEMANTIC_SILENCE_MS: Mapping[str, int] = {"low": 1200, "medium": 700, "auto": 700, "high": 400}
 MIN_COMMIT_MS = 100
 """Least audio that a client may commit."""
@@ -91,6 +91,7 @@ class InputBuffer:
         self._quiet_hops = 0
         self._idle_from_ms: int | None = None
         self._partial = b""
+        self._lead = 0  # bytes that the resampler is late by; the detector does without them, so that its hops fit
         self._wire, self._pcm = bytearray(), bytearray()
         self._set_format("audio/pcm")
 
@@ -140,7 +141,8 @@ class InputBuffer:
         self._wire += audio
         self._pcm += pcm
         self._samples += whole // SAMPLE_BYTES[self.format]
-        probabilities = self._detector.process(pcm)
+        probabilities = self._detector.process(pcm[self._lead :])
+        self._lead = max(0, self._lead - len(pcm))
         return self._detect(probabilities) if self._detection is not None else self._spoken_until(self.elapsed_ms)
 
     def commit(self) -> Turn:
@@ -166,6 +168,7 @@ class InputBuffer:
         self.format = wire_format
         self.bytes_per_ms = bytes_per_ms(wire_format)
         self._resampler = Resampler(WIRE_RATES[wire_format], HEARING_RATE)
+        self._lead = 2 * round(self._resampler.delay_out)
         self._detector = self._make_detector()
         self._partial = b""
         self._samples = 0
