@@ -64,6 +64,7 @@ APPEND_BYTES: Final = 15 * 1024 * 1024
 """Audio that one append may carry."""
 SLOW_CONSUMER_S: Final = 5.0
 TICK_S: Final = 0.5
+PLAYOUT_LOOK_S: Final = 0.02
 STOP_S: Final = 1.0
 TOOLS_AT_ONCE: Final = 64
 TRANSCRIPTION_MODEL: Final = "gpt-4o-mini-transcribe"
@@ -528,7 +529,9 @@ class Session:
                 self._put(message)
             self._take_audio_events()
             await self._has_room.wait()
-        self._take_audio_events()
+        while True:  # the input has ended, the speaker has not
+            self._take_audio_events()
+            await asyncio.sleep(PLAYOUT_LOOK_S)
 
     def _interrupt(self, *, by_server: bool) -> list[ev.Interrupted]:
         heard = [] if self._playout is None else self._playout.flush()

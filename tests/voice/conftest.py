@@ -9,6 +9,8 @@ import json
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+from openai.types.realtime import RealtimeClientEvent
+from pydantic import TypeAdapter
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -19,8 +21,14 @@ PATIENCE_S = 10.0
 VAD = {"type": "server_vad", "silence_duration_ms": 200, "create_response": True, "interrupt_response": True}
 
 
+client_events: TypeAdapter[Any] = TypeAdapter(RealtimeClientEvent)
+
+
 class Peer:
-    """One real WebSocket server; `expect` and `send` are the server's side of the last connection."""
+    """One real WebSocket server; `expect` and `send` are the server's side of the last connection.
+
+    Everything it receives must be valid by the openai package's models.
+    """
 
     def __init__(self) -> None:
         self.received: list[dict[str, Any]] = []
@@ -59,6 +67,7 @@ class Peer:
                 assert isinstance(message, str), "the protocol has text frames only"
                 event = json.loads(message)
                 self.received.append(event)
+                client_events.validate_python(event)
                 if event["type"] == "session.update" and self.configure:
                     await self.accept(event)
                 else:

@@ -1,10 +1,12 @@
-"""Sessions against a real WebSocket peer on loopback."""
+"""Sessions against a real WebSocket peer on loopback, with a real audio side that the test pushes and pulls."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
+import json
 import logging
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +18,7 @@ from realtime_voice import (
     ConnectionClosed,
     Interrupted,
     LocalProtocolError,
+    PlayoutStarted,
     ServerError,
     Session,
     SessionTimeout,
@@ -23,15 +26,20 @@ from realtime_voice import (
     ToolResult,
     TurnLatency,
     UserTranscript,
+    Wire,
     connect,
     tool,
 )
 from realtime_voice import events as ev
+from realtime_voice import session as module
+from realtime_voice.audio.push import PushAudioIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 KEY = "sk-never-shown"
+MS = 24
+"""Frames in a millisecond at 24 kHz."""
 
 
 def open_session(peer: Any, **options: Any) -> Session:
@@ -46,15 +54,24 @@ async def next_event(session: Session, kind: type, where: Callable[[Any], bool] 
     raise AssertionError(f"the session ended without {kind.__name__}")
 
 
+async def ends(session: Session) -> None:
+    async with asyncio.timeout(10):
+        async for _ in session:
+            pass
+
+
+# --- start ---
+
+
 async def test_start_waits_for_the_configuration(peer: Any) -> None:
     session = open_session(peer, instructions="Be brief.", voice="coral", api_key=KEY, organization="org-1")
+    assert not session.is_running
     async with session:
         assert session.id == "sess_1"
         assert session.config["instructions"] == "Be brief."
         assert session.is_running
     assert not session.is_running
     sent = peer.received[0]["session"]
-    assert sent["type"] == "realtime"
     assert sent["audio"]["output"] == {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "coral"}
     assert sent["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24000}
     assert peer.paths == ["/v1/realtime?model=gpt-realtime"]
@@ -63,7 +80,157 @@ async def test_start_waits_for_the_configuration(peer: Any) -> None:
     assert "Sec-WebSocket-Extensions" not in peer.headers[0]
 
 
-async def test_text_goes_in_and_a_transcript_comes_out(peer: Any) -> None:
+def test_configuration_is_merged_last_and_deeply() -> None:
+    config = module.session_config(
+        voice="coral",
+        tools=[{"type": "function", "name": "a"}],
+        wire_in=Wire("pcmu", 8000),
+        config={
+            "audio": {"input": {"turn_detection": None, "transcription": None}, "output": {"speed": 1.2}},
+            "tool_choice": "none",
+        },
+    )
+    assert config == {
+        "type": "realtime",
+        "audio": {
+            "input": {"format": {"type": "audio/pcmu"}, "transcription": None, "turn_detection": None},
+            "output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "coral", "speed": 1.2},
+        },
+        "tools": [{"type": "function", "name": "a"}],
+        "tool_choice": "none",
+    }
+
+
+async def test_transcription_session(peer: Any) -> None:
+    async with open_session(peer, config={"type": "transcription"}):
+        pass
+    session = peer.received[0]["session"]
+    assert session["type"] == "transcription"
+    assert set(session["audio"]) == {"input"}
+
+
+async def test_refused_configuration_names_the_field(peer: Any) -> None:
+    peer.configure = False
+    session = open_session(peer, voice="nobody")
+    start = asyncio.create_task(session.start())
+    update = await peer.expect("session.update")
+    await peer.send("session.created", session={"type": "realtime"})
+    error = {"type": "invalid_request_error", "code": "invalid_value", "message": "No voice 'nobody'."}
+    await peer.send("error", error={**error, "param": "session.audio.output.voice", "event_id": update["event_id"]})
+    with pytest.raises(ConfigurationError, match="No voice 'nobody'") as refused:
+        await start
+    assert refused.value.param == "session.audio.output.voice"
+    assert not session.is_running
+
+
+async def test_refused_key(peer: Any) -> None:
+    peer.configure = False
+    session = open_session(peer, api_key=KEY)
+    start = asyncio.create_task(session.start())
+    await peer.expect("session.update")
+    error = {"type": "invalid_request_error", "code": "invalid_api_key", "message": "Incorrect API key provided."}
+    await peer.send("error", error=error)
+    await peer.close(3000, "invalid_request_error.invalid_api_key")
+    with pytest.raises(AuthenticationError, match="Incorrect API key"):
+        await start
+
+
+async def test_close_code_of_a_refused_key_is_enough(peer: Any) -> None:
+    peer.configure = False
+    start = asyncio.create_task(open_session(peer, api_key=KEY).start())
+    await peer.expect("session.update")
+    await peer.close(3000, "invalid_request_error.invalid_api_key")
+    with pytest.raises(AuthenticationError, match="invalid_api_key"):
+        await start
+
+
+async def test_unreachable() -> None:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    with pytest.raises(ConnectError, match=rf"cannot reach ws://127\.0\.0\.1:{port}/v1/realtime: .*refused"):
+        await connect(base_url=f"ws://127.0.0.1:{port}/v1").start()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "match"),
+    [
+        (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", AuthenticationError, "HTTP 401"),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", ConnectError, "HTTP 404"),
+        (b"SSH-2.0-OpenSSH\r\n", ConnectError, "does not speak WebSocket"),
+        (b"", ConnectError, "does not speak WebSocket"),
+    ],
+)
+async def test_endpoint_that_is_something_else(answer: bytes, error: type[Exception], match: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(error, match=match):
+            await connect(base_url=f"ws://127.0.0.1:{port}/v1").start()
+
+
+async def test_endpoint_that_never_answers_the_handshake() -> None:
+    release = asyncio.Event()
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ConnectError, match="did not answer within 0.1 s"):
+            await connect(base_url=f"ws://127.0.0.1:{port}/v1", configure_timeout_s=0.1).start()
+        release.set()
+
+
+async def test_silent_peer_raises(mute_peer: Any) -> None:
+    session = open_session(mute_peer, configure_timeout_s=0.1)
+    with pytest.raises(SessionTimeout, match=r"has not answered the configuration within 0\.1 s") as silence:
+        await session.start()
+    assert isinstance(silence.value, TimeoutError)
+
+
+async def test_silent_peer_may_be_let_be(peer: Any, caplog: pytest.LogCaptureFixture) -> None:
+    peer.configure = False
+    async with open_session(peer, configure_timeout_s=0.1, silent_peer="warn") as session:
+        assert "has not answered the configuration" in caplog.text
+        await peer.expect("session.update")
+        await session.send_text("Anybody?")
+        await peer.expect("conversation.item.create")
+        await peer.expect("response.create")
+
+
+def test_wrong_arguments_are_found_before_anything_connects() -> None:
+    url = "ws://127.0.0.1:1/v1"
+    with pytest.raises(ValueError, match="configure_timeout_s"):
+        connect(base_url=url, configure_timeout_s=0)
+    with pytest.raises(ValueError, match="silent_peer"):
+        connect(base_url=url, silent_peer="shout")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="tool_timeout_s"):
+        connect(base_url=url, tool_timeout_s=0)
+    with pytest.raises(ValueError, match="unencrypted"):
+        connect(base_url="ws://host.example/v1", api_key=KEY)
+
+
+async def test_audio_side_that_does_not_open_ends_the_start(peer: Any) -> None:
+    class Broken(PushAudioIO):
+        def _open(self) -> None:
+            raise OSError("no microphone")
+
+    with pytest.raises(OSError, match="no microphone"):
+        await open_session(peer, audio=Broken()).start()
+    assert peer.received == []
+
+
+# --- talking ---
+
+
+async def test_text_in_transcript_out_and_usage(peer: Any) -> None:
     async with open_session(peer) as session:
         await session.send_text("Hello")
         item = (await peer.expect("conversation.item.create"))["item"]
@@ -71,5 +238,614 @@ async def test_text_goes_in_and_a_transcript_comes_out(peer: Any) -> None:
         await peer.expect("response.create")
         await peer.begin_response()
         await peer.speak("Hello to you", 100)
+        usage = {"total_tokens": 5, "input_tokens": 2, "output_tokens": 3}
+        await peer.end_response(usage=usage)
         final = await next_event(session, AgentTranscript, lambda event: event.final)
         assert final.text == "Hello to you"
+        done = await next_event(session, ev.ResponseDone)
+        assert done.status == "completed"
+        assert session.usage.total_tokens == 5
+
+
+async def test_raw_audio_reaches_who_has_no_speaker(peer: Any) -> None:
+    async with open_session(peer) as session:
+        await peer.begin_response()
+        await peer.speak("Hi", 20)
+        delta = await next_event(session, ev.ResponseOutputAudioDelta)
+        assert delta.item_id == "item_a"
+
+
+async def test_images(peer: Any) -> None:
+    async with open_session(peer) as session:
+        await session.send_image(b"\x89PNG\r\n\x1a\nrest", text="What is it?", detail="low", respond=False)
+        content = (await peer.expect("conversation.item.create"))["item"]["content"]
+        assert content[0] == {
+            "type": "input_image",
+            "image_url": "data:image/png;base64,iVBORw0KGgpyZXN0",
+            "detail": "low",
+        }
+        assert content[1] == {"type": "input_text", "text": "What is it?"}
+        for wrong in (b"GIF89a", "https://example.org/x.png"):
+            with pytest.raises(ValueError, match=r"PNG|data:"):
+                await session.send_image(wrong)
+        await peer.nothing()
+
+
+async def test_audio_that_the_application_sends(peer: Any) -> None:
+    async with open_session(peer, config={"audio": {"input": {"turn_detection": None}}}) as session:
+        await session.send_audio(bytes(9600))
+        await session.commit_audio()
+        append = await peer.expect("input_audio_buffer.append")
+        assert append["audio"] == "A" * 12800
+        await peer.expect("input_audio_buffer.commit")
+        await peer.expect("response.create")
+        await session.clear_audio()
+        await peer.expect("input_audio_buffer.clear")
+        with pytest.raises(ValueError, match="more than"):
+            await session.send_audio(bytes(module.APPEND_BYTES + 1))
+
+
+async def test_ask_beside_the_conversation(peer: Any) -> None:
+    async with open_session(peer) as session:
+        await peer.begin_response("resp_main")
+        question = asyncio.create_task(session.ask({"conversation": "none", "output_modalities": ["text"]}))
+        create = await peer.expect("response.create")
+        metadata = create["response"]["metadata"]
+        await peer.begin_response("resp_side", metadata=metadata, conversation_id=None)
+        message = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "42"}]}
+        await peer.end_response("resp_side", output=[message], metadata=metadata, conversation_id=None)
+        answer = await question
+        assert answer.output is not None
+        assert answer.output[0].content == [ev.ContentPart(type="output_text", text="42")]
+
+
+async def test_refused_question_raises_where_it_was_asked(peer: Any) -> None:
+    async with open_session(peer) as session:
+        question = asyncio.create_task(session.ask({"instructions": "?"}))
+        create = await peer.expect("response.create")
+        error = {"type": "invalid_request_error", "code": "invalid_value", "message": "no", "param": "response"}
+        await peer.send("error", error={**error, "event_id": create["event_id"]})
+        with pytest.raises(ServerError, match="no"):
+            await question
+        await session.send_text("still here")
+        await peer.expect("conversation.item.create")
+
+
+async def test_question_without_an_answer_ends_with_the_session(peer: Any) -> None:
+    session = open_session(peer)
+    await session.start()
+    question = asyncio.create_task(session.ask({"instructions": "?"}))
+    await peer.expect("response.create")
+    await session.stop()
+    with pytest.raises(ConnectionClosed, match="has ended"):
+        await question
+
+
+async def test_broken_messages_end_nothing(peer: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async with open_session(peer, audio=PushAudioIO()) as session:
+        await peer.send_raw("this is not JSON")
+        await peer.send_raw("[1, 2]")
+        await peer.send_raw('{"type": "response.output_audio.delta", "item_id": "x", "delta": "!!"}')
+        await peer.send("hologram.started", depth=3)
+        unknown = await next_event(session, ev.UnknownEvent)
+        assert unknown.data["depth"] == 3
+        assert caplog.text.count("was not understood") == 3
+
+
+async def test_failed_transcription_and_request_errors_end_nothing(peer: Any) -> None:
+    async with open_session(peer) as session:
+        kind = "conversation.item.input_audio_transcription.failed"
+        await peer.send(kind, item_id="u", content_index=0, error={"message": "unclear"})
+        await peer.send("error", error={"type": "invalid_request_error", "code": "odd", "message": "odd"})
+        assert (await next_event(session, ev.ConversationItemInputAudioTranscriptionFailed)).error.message == "unclear"
+        assert (await next_event(session, ev.Error)).error.code == "odd"
+        assert session.is_running
+
+
+# --- audio side, barge-in, latency ---
+
+
+class Talk:
+    """A session with an audio side at the wire's own rate: the test is microphone and speaker."""
+
+    def __init__(self, peer: Any, **options: Any) -> None:
+        self.peer = peer
+        self.audio = PushAudioIO(rate=24000)
+        self.session = open_session(peer, audio=self.audio, **options)
+
+    def listen(self, ms: int) -> None:
+        for _ in range(ms // 10):
+            self.audio.pull(10 * MS)
+
+    async def received(self, count: int = 2) -> None:
+        """Wait until the agent's audio is in the ring."""
+        async with asyncio.timeout(10):
+            while self.audio.playout.received_ms("item_a") == 0 or len(self.peer.received) < count - count:
+                await asyncio.sleep(0.001)
+
+
+async def test_microphone_goes_out_and_answers_come_in(peer: Any) -> None:
+    talk = Talk(peer)
+    async with talk.session as session:
+        talk.audio.push(bytes(2 * 40 * MS))
+        for _ in range(2):
+            append = await peer.expect("input_audio_buffer.append")
+            assert len(append["audio"]) == 1280  # 20 ms
+        await peer.begin_response()
+        await peer.speak("Hello", 200)
+        await next_event(session, AgentTranscript, lambda event: event.final)
+        assert talk.audio.playout.received_ms("item_a") == 200
+        talk.listen(50)
+        assert (await next_event(session, PlayoutStarted)).item_id == "item_a"
+
+
+async def test_barge_in_after_the_answer_is_complete_on_the_wire(peer: Any) -> None:
+    talk = Talk(peer)
+    async with talk.session as session:
+        await peer.begin_response()
+        await peer.speak("one two three four five six seven eight nine ten", 1000)
+        await peer.end_response()
+        await next_event(session, ev.ResponseDone)
+        talk.listen(500)
+        await peer.send("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
+        cut = await next_event(session, Interrupted)
+        assert (cut.item_id, cut.played_ms, cut.received_ms) == ("item_a", 500, 1000)
+        assert cut.heard == "one two three four five"
+        truncate = await peer.expect("conversation.item.truncate")
+        assert (truncate["item_id"], truncate["audio_end_ms"]) == ("item_a", 500)
+        talk.listen(20)  # the fade
+        assert not any(talk.audio.pull(100 * MS))
+        await peer.nothing()  # neither cancel nor a second truncate
+        assert session.conversation()[0].content == [ev.ContentPart(type="output_text", text=cut.heard)]
+
+
+async def test_barge_in_while_the_answer_is_generated(peer: Any) -> None:
+    talk = Talk(peer)
+    async with talk.session as session:
+        await peer.begin_response()
+        await peer.speak("one two three four", 400, done=False)
+        await next_event(session, AgentTranscript)
+        while talk.audio.playout.received_ms("item_a") < 400:
+            await asyncio.sleep(0.001)
+        talk.listen(100)
+        await peer.send("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
+        truncate = await peer.expect("conversation.item.truncate")
+        assert truncate["audio_end_ms"] == 100
+        await peer.speak("late", 400, done=False)  # on its way already
+        await peer.end_response(status="cancelled", status_details={"type": "cancelled", "reason": "turn_detected"})
+        done = await next_event(session, ev.ResponseDone)
+        assert done.reason == "turn_detected"
+        assert not any(talk.audio.pull(400 * MS)[2 * 20 * MS :])
+        await peer.nothing()
+
+
+async def test_barge_in_where_the_server_does_not_interrupt_cancels(peer: Any) -> None:
+    peer.turn_detection["interrupt_response"] = False
+    talk = Talk(peer)
+    async with talk.session as session:
+        await peer.begin_response("resp_7")
+        await peer.speak("one two three four", 400, response="resp_7", done=False)
+        await next_event(session, AgentTranscript)
+        while talk.audio.playout.received_ms("item_a") < 400:
+            await asyncio.sleep(0.001)
+        talk.listen(200)
+        await peer.send("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
+        assert (await peer.expect("response.cancel"))["response_id"] == "resp_7"
+        assert (await peer.expect("conversation.item.truncate"))["audio_end_ms"] == 200
+
+
+async def test_nothing_heard_is_deleted_and_refused_truncates_are_corrected(peer: Any) -> None:
+    talk = Talk(peer)
+    async with talk.session as session:
+        await peer.begin_response()
+        await peer.speak("never heard", 300)
+        await peer.end_response()
+        await next_event(session, ev.ResponseDone)
+        await session.interrupt()
+        assert (await peer.expect("conversation.item.delete"))["item_id"] == "item_a"
+        await peer.begin_response("resp_2")
+        await peer.speak("half heard", 300, response="resp_2", item="item_b")
+        await peer.end_response("resp_2")
+        await next_event(session, ev.ResponseDone)
+        talk.listen(200)
+        (cut,) = await session.interrupt()
+        assert cut.heard == "half"
+        refused = await peer.expect("conversation.item.truncate")
+        message = f"Audio content of 150ms is already shorter than {refused['audio_end_ms']}ms"
+        error = {"type": "invalid_request_error", "code": "invalid_value", "message": message}
+        await peer.send("error", error={**error, "event_id": refused["event_id"]})
+        assert (await peer.expect("conversation.item.truncate"))["audio_end_ms"] == 150
+        assert session.is_running
+
+
+async def test_interruptions_can_be_switched_off(peer: Any) -> None:
+    talk = Talk(peer)
+    async with talk.session as session:
+        session.allow_interruptions = False
+        await peer.begin_response()
+        await peer.speak("hear me out", 300)
+        await next_event(session, AgentTranscript, lambda event: event.final)
+        await peer.send("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
+        await next_event(session, ev.InputAudioBufferSpeechStarted)
+        await peer.nothing()
+        assert talk.audio.playout.active
+
+
+async def test_latency_of_a_turn(peer: Any) -> None:
+    talk = Talk(peer)
+    async with talk.session as session:
+        await peer.send("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
+        await peer.send("input_audio_buffer.speech_stopped", item_id="u", audio_end_ms=900)
+        await peer.send("input_audio_buffer.committed", item_id="u", previous_item_id=None)
+        kind = "conversation.item.input_audio_transcription.completed"
+        await peer.send(
+            kind, item_id="u", content_index=0, transcript="Well?", usage={"type": "duration", "seconds": 1}
+        )
+        assert (await next_event(session, UserTranscript)).text == "Well?"
+        await peer.begin_response()
+        await peer.speak("Well", 200)
+        await next_event(session, AgentTranscript, lambda event: event.final)
+        talk.listen(20)
+        latency = await next_event(session, TurnLatency)
+        assert latency.item_id == "item_a"
+        assert latency.speech_end_to_received_s >= 0.2  # the server's silence is part of the wait
+        assert latency.speech_end_to_played_s is not None
+
+
+async def test_playout_of_another_host(peer: Any) -> None:
+    audio = PushAudioIO(rate=24000)
+    await audio.start(Wire(), Wire())
+    async with open_session(peer) as session:
+        session.attach_playout(audio.playout)
+        await peer.begin_response()
+        await peer.speak("one two three four", 400)
+        await next_event(session, AgentTranscript, lambda event: event.final)
+        audio.pull(200 * MS)
+        for event in audio.events():
+            session.audio_event(event)
+        assert (await next_event(session, PlayoutStarted)).item_id == "item_a"
+        await peer.send("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
+        assert (await next_event(session, Interrupted)).heard == "one two"
+        assert (await peer.expect("conversation.item.truncate"))["audio_end_ms"] == 200
+    await audio.stop()
+
+
+async def test_when_the_input_ends_the_answer_still_plays(peer: Any) -> None:
+    talk = Talk(peer)
+    async with talk.session as session:
+        talk.audio.push(bytes(2 * 30 * MS))
+        talk.audio.end()
+        await peer.expect("input_audio_buffer.append")
+        await peer.begin_response()
+        await peer.speak("still here", 100)
+        await peer.end_response()
+        await next_event(session, ev.ResponseDone)
+        talk.listen(50)
+        assert (await next_event(session, PlayoutStarted)).item_id == "item_a"
+
+
+# --- tools ---
+
+
+@tool
+async def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+async def output_of(peer: Any) -> Any:
+    item = (await peer.expect("conversation.item.create"))["item"]
+    assert item["type"] == "function_call_output"
+    return item
+
+
+async def test_tool_round(peer: Any) -> None:
+    async with open_session(peer, tools=[add]) as session:
+        assert peer.received[0]["session"]["tools"] == [add.config]
+        await peer.begin_response()
+        await peer.call("add", '{"a": 2, "b": 3}')
+        call = await next_event(session, ToolCall)
+        assert (call.name, call.arguments) == ("add", {"a": 2, "b": 3})
+        result = await next_event(session, ToolResult)
+        assert (result.call_id, result.output, result.is_error) == ("call_1", "5", False)
+        assert (await output_of(peer))["output"] == "5"
+        await peer.nothing()  # the response still runs
+        await peer.end_response()
+        await peer.expect("response.create")
+
+
+async def test_two_tools_one_response(peer: Any) -> None:
+    release = asyncio.Event()
+
+    async def slow() -> str:
+        await release.wait()
+        return "done"
+
+    async with open_session(peer, tools=[add, slow]) as session:
+        await peer.begin_response()
+        await peer.call("slow", "{}", call_id="call_1")
+        await peer.call("add", '{"a": 1, "b": 1}', call_id="call_2", index=1)
+        await peer.end_response()
+        assert (await output_of(peer))["call_id"] == "call_2"
+        await next_event(session, ToolResult)
+        await peer.nothing()
+        release.set()
+        assert (await output_of(peer))["call_id"] == "call_1"
+        await peer.expect("response.create")
+        await peer.nothing()
+
+
+async def test_everything_that_goes_wrong_in_a_tool_is_told_to_the_model(peer: Any) -> None:
+    def raises() -> None:
+        raise RuntimeError("no fuel")
+
+    def odd() -> object:
+        return object()
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    def huge() -> str:
+        return "x" * 100_000
+
+    async with open_session(peer, tools=[add, raises, odd, never, huge], tool_timeout_s=0.1) as session:
+        await peer.begin_response()
+        expected = {
+            "raises": "RuntimeError: no fuel",
+            "odd": "not JSON",
+            "never": "did not return within 0.1 seconds",
+            "huge": "more than the 65536 allowed",
+            "unknown": "no tool named 'unknown'",
+            "add": "missing required field `a`",
+        }
+        for name, reason in expected.items():
+            await peer.call(name, "{}", call_id=f"call_{name}")
+            result = await next_event(session, ToolResult)
+            assert result.is_error
+            assert reason in result.output
+            assert reason in json.loads((await output_of(peer))["output"])["error"]
+        await peer.call("add", '{"a": 1', call_id="call_json")
+        assert "JSON object" in json.loads((await output_of(peer))["output"])["error"]
+        await peer.end_response()
+        await peer.expect("response.create")
+        assert session.is_running
+
+
+async def test_schema_without_a_function_is_for_the_application(peer: Any) -> None:
+    schema = {"type": "function", "name": "lookup", "parameters": {"type": "object", "properties": {}}}
+    async with open_session(peer, tools=[schema]) as session:
+        await peer.begin_response()
+        await peer.call("lookup", '{"key": "x"}')
+        await peer.end_response()
+        call = await next_event(session, ToolCall)
+        await peer.nothing()
+        await session.send_tool_result(call.call_id, "found")
+        assert (await output_of(peer))["output"] == "found"
+        await peer.expect("response.create")
+
+
+async def test_tool_and_interruption(peer: Any) -> None:
+    release, ended = asyncio.Event(), asyncio.Event()
+
+    async def finishes() -> str:
+        await release.wait()
+        return "kept"
+
+    @tool(on_interrupt="cancel")
+    async def gives_up() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    talk = Talk(peer, tools=[finishes, gives_up])
+    async with talk.session as session:
+        await peer.begin_response()
+        await peer.speak("let me look that up", 400)
+        await peer.call("finishes", "{}", call_id="call_1")
+        await peer.call("gives_up", "{}", call_id="call_2")
+        await peer.end_response()
+        await next_event(session, ev.ResponseDone)
+        talk.listen(100)
+        await peer.send("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
+        await peer.expect("conversation.item.truncate")
+        assert (await output_of(peer))["call_id"] == "call_2"
+        async with asyncio.timeout(5):
+            await ended.wait()
+        release.set()
+        item = await output_of(peer)
+        assert (item["call_id"], item["output"]) == ("call_1", "kept")
+        await peer.nothing()  # delivered, but nobody asked the agent to speak
+
+
+# --- the end ---
+
+
+async def test_stop_is_idempotent_and_ends_iteration(peer: Any) -> None:
+    session = open_session(peer)
+    await session.start()
+    reading = asyncio.create_task(ends(session))
+    await asyncio.sleep(0)
+    await asyncio.gather(session.stop(), session.stop())
+    await session.stop()
+    await reading
+    for call in (session.send_text("x"), session.interrupt(), session.send_audio(b"")):
+        with pytest.raises(LocalProtocolError, match="not running"):
+            await call
+    with pytest.raises(LocalProtocolError, match="started once"):
+        await session.start()
+
+
+async def test_stop_before_start() -> None:
+    session = connect(base_url="ws://127.0.0.1:1/v1")
+    await session.stop()
+    with pytest.raises(LocalProtocolError):
+        await session.start()
+
+
+async def test_stop_is_bounded_when_the_peer_never_answers_close(mute_peer: Any) -> None:
+    session = open_session(mute_peer, configure_timeout_s=0.05, silent_peer="warn")
+    await session.start()
+    async with asyncio.timeout(5):
+        await session.stop()
+    assert b"\x88" in mute_peer.received  # a CLOSE frame was sent
+    assert [task for task in asyncio.all_tasks() if task.get_name().startswith("realtime")] == []
+
+
+async def test_cancelled_start_leaves_nothing_behind(mute_peer: Any) -> None:
+    session = open_session(mute_peer)
+    start = asyncio.create_task(session.start())
+    while not mute_peer.received:
+        await asyncio.sleep(0.001)
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert not session.is_running
+    assert [task for task in asyncio.all_tasks() if task.get_name().startswith("realtime")] == []
+
+
+async def test_cancelled_iteration_loses_nothing(peer: Any) -> None:
+    async with open_session(peer) as session:
+        await next_event(session, ev.SessionUpdated)
+        for number in range(20):
+            waiting = asyncio.create_task(anext(session))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            await peer.send("test.event", number=number)
+            async with asyncio.timeout(5):
+                event = await anext(session)
+            assert isinstance(event, ev.UnknownEvent)
+            assert event.data["number"] == number
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1001, "going away"), (1011, ""), (4004, "gone")])
+async def test_end_by_the_peer_raises_after_the_events_before_it(peer: Any, code: int, reason: str) -> None:
+    session = open_session(peer)
+    await session.start()
+    await peer.send("test.last")
+    await peer.close(code, reason)
+    seen = []
+    with pytest.raises(ConnectionClosed, match=str(code)) as closed:  # noqa: PT012
+        async for event in session:
+            seen.append(event)
+    assert seen[-1] == ev.UnknownEvent(type="test.last", data=seen[-1].data)  # type: ignore[union-attr]
+    assert (closed.value.code, closed.value.reason) == (code, reason)
+    with pytest.raises(ConnectionClosed):
+        await session.send_text("anyone?")
+    await session.stop()
+
+
+async def test_orderly_end_by_the_peer_is_no_error(peer: Any) -> None:
+    async with open_session(peer) as session:
+        await peer.close(1000)
+        await ends(session)
+        await session.wait()
+        assert not session.is_running
+
+
+async def test_fatal_error_ends_the_session_with_its_code(peer: Any) -> None:
+    session = open_session(peer)
+    await session.start()
+    message = "Your session hit the maximum duration of 60 minutes."
+    await peer.send("error", error={"type": "invalid_request_error", "code": "session_expired", "message": message})
+    with pytest.raises(ServerError, match="60 minutes") as expired:
+        await ends(session)
+    assert expired.value.code == "session_expired"
+    await session.stop()
+
+
+async def test_unread_error_is_raised_by_the_context_manager(peer: Any) -> None:
+    with pytest.raises(ConnectionClosed, match="1011"):
+        async with open_session(peer) as session:
+            await peer.close(1011)
+            async with asyncio.timeout(5):
+                while session.is_running:
+                    await asyncio.sleep(0.001)
+
+
+async def test_a_tool_may_end_the_session(peer: Any) -> None:
+    sessions: list[Session] = []
+
+    async def stop() -> str:
+        await sessions[0].stop()
+        return "never told"
+
+    async with open_session(peer, tools=[stop]) as session:
+        sessions.append(session)
+        await peer.begin_response()
+        await peer.call("stop", "{}")
+        await ends(session)
+    assert not session.is_running
+
+
+async def test_events_nobody_takes_are_bounded(peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EVENTS_KEPT", 10)
+    async with open_session(peer) as session:
+        for number in range(50):
+            await peer.send("test.event", number=number)
+        await session.send_text("mark")
+        await peer.expect("conversation.item.create")
+        while session.dropped_events < 42:
+            await asyncio.sleep(0.001)
+        assert len(session._events) == 10
+        first = await anext(session)
+        assert isinstance(first, ev.UnknownEvent)
+        assert first.data["number"] == 40
+
+
+async def test_slow_reader_slows_the_server_and_loses_nothing(peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EVENTS_KEPT", 10)
+    async with open_session(peer) as session:
+        await next_event(session, ev.SessionUpdated)
+        for number in range(200):
+            await peer.send("test.event", number=number)
+        await asyncio.sleep(0.05)
+        assert len(session._events) <= 20
+        for number in range(200):
+            event = await anext(session)
+            assert isinstance(event, ev.UnknownEvent)
+            assert event.data["number"] == number
+        assert session.dropped_events == 0
+
+
+async def test_reader_that_went_away_stops_nothing(peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EVENTS_KEPT", 10)
+    monkeypatch.setattr(module, "SLOW_CONSUMER_S", 0.01)
+    async with open_session(peer, tools=[add]) as session:
+        await next_event(session, ev.SessionUpdated)
+        for number in range(50):
+            await peer.send("test.event", number=number)
+        await peer.begin_response()
+        await peer.call("add", '{"a": 1, "b": 2}')
+        assert (await output_of(peer))["output"] == "3"
+
+
+async def test_key_and_audio_are_never_logged(peer: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with open_session(peer, api_key=KEY) as session:
+        assert KEY not in repr(session.endpoint)
+        await session.send_audio(bytes(range(256)) * 10)
+        await session.send_text("private words")
+        await peer.expect("conversation.item.create")
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("realtime_voice")]
+    assert any("session.updated" in line for line in ours)
+    assert not any(secret in line for line in ours for secret in (KEY, "private words", "AAECAwQF"))
+
+
+def test_importing_the_package_loads_next_to_nothing() -> None:
+    code = "import sys, realtime_voice; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"asyncio", "websockets", "msgspec", "realtime_core", "numpy", "ssl"}
+
+
+def test_exports_are_all_there() -> None:
+    import realtime_voice
+
+    for name in realtime_voice.__all__:
+        assert getattr(realtime_voice, name) is not None
+    assert set(realtime_voice.__all__) <= set(dir(realtime_voice))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = realtime_voice.nothing
