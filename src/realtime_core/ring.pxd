@@ -31,7 +31,8 @@ cdef extern from "rc_ring.h" nogil:
 
 cdef class Ring:
     cdef rc_ring *handle
-    cdef object owner  # keeps alive who owns the handle; None when this object does
+    cdef object owner  # keeps alive who owns the handle
+    cdef bint is_borrowed
 
     @staticmethod
     cdef Ring borrow(rc_ring *handle, object owner)

@@ -29,10 +29,11 @@ cdef class Ring:
         cdef Ring ring = Ring.__new__(Ring, _BORROWED)
         ring.handle = handle
         ring.owner = owner
+        ring.is_borrowed = True
         return ring
 
     def __dealloc__(self):
-        if self.owner is None:
+        if not self.is_borrowed:  # the garbage collector may have cleared the owner by now
             rc_ring_free(self.handle)
 
     @property

@@ -173,3 +173,12 @@ def test_wrong_blocks_and_gains_are_refused():
     for gain in (-0.1, 16.5, float("nan")):
         with pytest.raises(ValueError, match="gain must be"):
             device.playout_gain = gain
+
+
+def test_rings_in_a_reference_cycle_are_not_freed_twice():
+    for _ in range(20):
+        duplex = Duplex(24000, capture_capacity=1000, playout_capacity=1000)
+        cycle: list[object] = [duplex.playout, duplex.capture]
+        cycle.append(cycle)
+        del duplex, cycle
+        gc.collect()
