@@ -6,7 +6,7 @@ import asyncio
 import logging
 import uuid
 import warnings
-from collections.abc import AsyncGenerator, Mapping  # noqa: TC003 - Strands reads the annotations at run time
+from collections.abc import AsyncGenerator, Callable, Mapping  # noqa: TC003 - Strands reads the annotations at run time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -14,6 +14,7 @@ from strands.bidi.models import AudioCapable, AudioConfig, BidiModel, Connection
 from strands.bidi.types import AudioDelta, BidiConnectionStartEvent, BidiMessage, BidiToolUseBlocksEvent
 
 from realtime_voice import endpoint
+from realtime_voice.audio import AudioEvent
 from realtime_voice.errors import ConnectError, ConnectionClosed, RealtimeError
 from realtime_voice.session import Session, connect
 from realtime_voice.strands import config as options
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from realtime_voice.audio import Wire
     from realtime_voice.audio.playout import Playout
+    from realtime_voice.session import Event
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ CONTINUE = (
 )
 """Told to a renewed session, whose history holds the words but not the sound of what was before."""
 
-GOODBYE = "The conversation ends now. Say goodbye in one short sentence."
+GOODBYE = "Goodbye!"
 """What the tool that ends a conversation answers to a model that has not said goodbye."""
 
 _UPDATABLE = ("model_id", "params", "connection")
@@ -177,6 +179,8 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         )
         self._audio_config = self._resolve_audio(self._config["params"])
         self._endpoint()
+        self.observer: Callable[[Event], object] | None = None
+        """Called with every event of the wire and of the conversation as the agent takes it; set at any time."""
         self._connection: _Connection | None = None
         self._playout: Playout | None = None
         self._pending_calls: set[str] = set()
@@ -412,6 +416,8 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         timer = asyncio.get_running_loop().call_later(self.timeout_s, connection.expire)
         try:
             async for event in connection.session:
+                if self.observer is not None and not isinstance(event, AudioEvent):
+                    self.observer(event)
                 for output in connection.translator.translate(event):
                     if isinstance(output, BidiToolUseBlocksEvent):
                         calls = [use["toolUseId"] for use in output.tool_uses]

@@ -1,0 +1,198 @@
+"""Whole agents: Strands' loop, our model, our audio side, the local server with ears and a voice that take no time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from realtime_voice.audio import PlayoutDrained, VirtualAudioIO
+from realtime_voice.events import Interrupted, TurnLatency
+from realtime_voice.server import Heard, Speech, serve
+from realtime_voice.strands import (
+    BidiAgent,
+    BidiAudioIO,
+    BidiOpenAIRealtimeModel,
+    BidiSessionEvent,
+    stop_conversation,
+)
+from strands import tool
+from strands.bidi.types import BidiAudioDeltaEvent, BidiBargeInEvent, BidiConnectionStopEvent, BidiTranscriptBlockEvent
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+PATIENCE_S = 30
+SPEED = 4.0
+MS_PER_CHARACTER = 20
+
+
+class Ears:
+    """Understands each turn as the next of the given sentences."""
+
+    def __init__(self, *sentences: str) -> None:
+        self.sentences = list(sentences)
+
+    def listen(self, tools: Any) -> Ears:
+        return self
+
+    def accept(self, pcm: bytes) -> None:
+        pass
+
+    async def finish(self) -> Heard:
+        return Heard(self.sentences.pop(0) if self.sentences else "")
+
+    def cancel(self) -> None:
+        pass
+
+
+class Voice:
+    """Speaks noise, as long as the text."""
+
+    async def speak(self, text: str, *, rate: int, voice: str, speed: float) -> Speech:
+        return Speech(noise(rate, MS_PER_CHARACTER * len(text)))
+
+
+class Loudness:
+    """Takes whatever is loud for speech."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def process(self, pcm: bytes, /) -> list[float]:
+        data = self._rest + bytes(pcm)
+        hops = [data[at : at + 320] for at in range(0, len(data) - 319, 320)]
+        self._rest = data[320 * len(hops) :]
+        return [1.0 if any(hop) and max(memoryview(hop).cast("h")) > 1000 else 0.0 for hop in hops]
+
+
+def noise(rate: int, ms: int) -> bytes:
+    return random.Random(0).randbytes(2 * rate * ms // 1000)
+
+
+class Collector:
+    """An output that keeps every event and tells who waits for one."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+        self._news = asyncio.Event()
+
+    async def __call__(self, event: Any) -> None:
+        self.events.append(event)
+        self._news.set()
+
+    def of(self, kind: type) -> list[Any]:
+        sessions = [event.event for event in self.events if isinstance(event, BidiSessionEvent)]
+        return [event for event in [*self.events, *sessions] if isinstance(event, kind)]
+
+    async def until(self, met: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not met():
+                self._news.clear()
+                await self._news.wait()
+
+    def said(self, role: str) -> list[str]:
+        return [event.transcript for event in self.of(BidiTranscriptBlockEvent) if event.role == role]
+
+
+class Conversation:
+    """A running agent, its microphone and speaker, and what its outputs got."""
+
+    def __init__(self, url: str, tools: list[Any]) -> None:
+        self.heard = bytearray()
+        self.audio = VirtualAudioIO(rate=24000, speed=SPEED, heard=self.heard.extend)
+        self.model = BidiOpenAIRealtimeModel(client_config={"base_url": url})
+        self.agent = BidiAgent(model=self.model, tools=tools)
+        self.outputs = Collector()
+        side = BidiAudioIO(audio=self.audio)
+        self.run = asyncio.create_task(
+            self.agent.run(inputs=[side.input()], outputs=[side.output(), self.outputs])  # type: ignore[list-item]
+        )
+
+    def say_something(self) -> None:
+        self.audio.say(noise(24000, 500), 24000)
+
+    async def ended(self) -> None:
+        await asyncio.wait_for(self.run, PATIENCE_S)
+
+
+@asynccontextmanager
+async def conversation(*sentences: str, tools: list[Any], pace: float = 0) -> AsyncIterator[Conversation]:
+    async with serve(recognizer=Ears(*sentences), synthesizer=Voice(), detector=Loudness, pace=pace) as server:
+        talk = Conversation(server.url, tools)
+        try:
+            yield talk
+        finally:
+            talk.run.cancel()
+            await asyncio.wait([talk.run])
+
+
+@tool
+def multiply(expression: str) -> str:
+    """Calculates a product.
+
+    Args:
+        expression: Two numbers and a sign.
+    """
+    left, right = expression.split(" * ")
+    return str(int(left) * int(right))
+
+
+def loud_ms(played: bytes) -> int:
+    """How long something sounded, of PCM16 at 24 kHz."""
+    hops = range(0, len(played), 480)
+    return 10 * sum(any(abs(sample) > 1000 for sample in memoryview(played[at : at + 480]).cast("h")) for at in hops)
+
+
+async def test_a_question_a_tool_an_answer_and_the_end() -> None:
+    tools = [multiply, stop_conversation]
+    async with conversation("what is twelve times fifteen", "stop conversation", tools=tools) as talk:
+        talk.say_something()
+        await talk.outputs.until(lambda: bool(talk.outputs.of(PlayoutDrained)))
+        talk.say_something()
+        await talk.ended()
+        assert talk.outputs.said("user") == ["what is twelve times fifteen", "stop conversation"]
+        answer, goodbye = talk.outputs.said("assistant")
+        assert "one hundred" in answer
+        assert "bye" in goodbye.lower()
+        blocks = [block for message in talk.agent.messages for block in message["content"]]
+        uses = [block["toolUse"] for block in blocks if "toolUse" in block]
+        assert uses[0]["name"] == "multiply"
+        assert uses[0]["input"] == {"expression": "12 * 15"}
+        assert any("180" in str(block) for block in blocks if "toolResult" in block)
+        assert isinstance(talk.outputs.events[-1], BidiConnectionStopEvent)
+        # Both the answer and the goodbye sounded to their end, and other outputs got their audio as events.
+        assert loud_ms(bytes(talk.heard)) >= MS_PER_CHARACTER * (len(answer) + len(goodbye)) - 50
+        assert talk.outputs.of(BidiAudioDeltaEvent)
+        latency = talk.outputs.of(TurnLatency)[0]
+        assert latency.speech_end_to_played_s is not None
+
+
+async def test_an_answer_that_is_complete_on_the_wire_can_be_interrupted() -> None:
+    async with conversation("tell me a story", "hello", tools=[multiply]) as talk:
+        talk.say_something()
+        await talk.outputs.until(lambda: bool(talk.outputs.said("assistant")))
+        story = talk.outputs.said("assistant")[0]
+        assert not talk.outputs.of(BidiBargeInEvent)
+        talk.say_something()
+        await talk.outputs.until(lambda: bool(talk.outputs.of(Interrupted)))
+        cut = talk.outputs.of(Interrupted)[0]
+        assert 0 < cut.played_ms < cut.received_ms
+        assert story.startswith(cut.heard)
+        assert len(cut.heard) < len(story) / 2
+        assert len(talk.outputs.of(BidiBargeInEvent)) == 1
+        await talk.outputs.until(lambda: len(talk.outputs.said("assistant")) == 2)
+        assert "Hello" in talk.outputs.said("assistant")[1]
+
+
+@pytest.mark.parametrize("pace", [1.0])
+async def test_an_answer_on_its_way_can_be_interrupted(pace: float) -> None:
+    async with conversation("tell me a story", "hello", tools=[multiply], pace=pace) as talk:
+        talk.say_something()
+        await talk.outputs.until(lambda: len(talk.outputs.of(BidiAudioDeltaEvent)) > 2)
+        talk.say_something()
+        await talk.outputs.until(lambda: len(talk.outputs.said("assistant")) == 2)
+        assert len(talk.outputs.of(BidiBargeInEvent)) == 1
+        assert len(talk.outputs.of(Interrupted)) == 1
