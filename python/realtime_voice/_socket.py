@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from typing import TYPE_CHECKING, Final
 
 from websockets.asyncio.client import ClientConnection
@@ -55,7 +56,7 @@ async def connect(endpoint: Endpoint, *, timeout_s: float, ssl_context: ssl.SSLC
     except (InvalidHandshake, InvalidURI, WebSocketClosed, EOFError) as error:
         raise ConnectError(f"{endpoint.name} does not speak WebSocket: {error}") from None
     except OSError as error:
-        raise ConnectError(f"cannot reach {endpoint.name}: {error.strerror or error}") from None
+        raise ConnectError(f"cannot reach {endpoint.name}: {_reason(error)}") from None
     return Socket(connection)
 
 
@@ -88,6 +89,13 @@ class Socket:
             pass
         finally:
             self._connection.transport.abort()
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's words; asyncio replaces them by the address."""
+    if error.errno and "Connect call failed" in str(error):
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def _closed(closed: WebSocketClosed) -> ConnectionClosed:

@@ -54,6 +54,12 @@ async def next_event(session: Session, kind: type, where: Callable[[Any], bool] 
     raise AssertionError(f"the session ended without {kind.__name__}")
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  what is waited for has no event
+            await asyncio.sleep(0.001)
+
+
 async def ends(session: Session) -> None:
     async with asyncio.timeout(10):
         async for _ in session:
@@ -183,7 +189,7 @@ async def test_endpoint_that_never_answers_the_handshake() -> None:
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(ConnectError, match="did not answer within 0.1 s"):
+        with pytest.raises(ConnectError, match=r"did not answer within 0\.1 s"):
             await connect(base_url=f"ws://127.0.0.1:{port}/v1", configure_timeout_s=0.1).start()
         release.set()
 
@@ -357,11 +363,9 @@ class Talk:
         for _ in range(ms // 10):
             self.audio.pull(10 * MS)
 
-    async def received(self, count: int = 2) -> None:
-        """Wait until the agent's audio is in the ring."""
-        async with asyncio.timeout(10):
-            while self.audio.playout.received_ms("item_a") == 0 or len(self.peer.received) < count - count:
-                await asyncio.sleep(0.001)
+    async def received(self, ms: int) -> None:
+        """Wait until so much of the agent's audio is in the ring."""
+        await until(lambda: self.audio.playout.received_ms("item_a") >= ms)
 
 
 async def test_microphone_goes_out_and_answers_come_in(peer: Any) -> None:
@@ -405,8 +409,7 @@ async def test_barge_in_while_the_answer_is_generated(peer: Any) -> None:
         await peer.begin_response()
         await peer.speak("one two three four", 400, done=False)
         await next_event(session, AgentTranscript)
-        while talk.audio.playout.received_ms("item_a") < 400:
-            await asyncio.sleep(0.001)
+        await talk.received(400)
         talk.listen(100)
         await peer.send("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
         truncate = await peer.expect("conversation.item.truncate")
@@ -426,8 +429,7 @@ async def test_barge_in_where_the_server_does_not_interrupt_cancels(peer: Any) -
         await peer.begin_response("resp_7")
         await peer.speak("one two three four", 400, response="resp_7", done=False)
         await next_event(session, AgentTranscript)
-        while talk.audio.playout.received_ms("item_a") < 400:
-            await asyncio.sleep(0.001)
+        await talk.received(400)
         talk.listen(200)
         await peer.send("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
         assert (await peer.expect("response.cancel"))["response_id"] == "resp_7"
@@ -695,8 +697,7 @@ async def test_stop_is_bounded_when_the_peer_never_answers_close(mute_peer: Any)
 async def test_cancelled_start_leaves_nothing_behind(mute_peer: Any) -> None:
     session = open_session(mute_peer)
     start = asyncio.create_task(session.start())
-    while not mute_peer.received:
-        await asyncio.sleep(0.001)
+    await until(lambda: bool(mute_peer.received))
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
         await start
@@ -726,11 +727,10 @@ async def test_end_by_the_peer_raises_after_the_events_before_it(peer: Any, code
     await session.start()
     await peer.send("test.last")
     await peer.close(code, reason)
-    seen = []
-    with pytest.raises(ConnectionClosed, match=str(code)) as closed:  # noqa: PT012
-        async for event in session:
-            seen.append(event)
-    assert seen[-1] == ev.UnknownEvent(type="test.last", data=seen[-1].data)  # type: ignore[union-attr]
+    last = await next_event(session, ev.UnknownEvent)
+    assert last.type == "test.last"
+    with pytest.raises(ConnectionClosed, match=str(code)) as closed:
+        await ends(session)
     assert (closed.value.code, closed.value.reason) == (code, reason)
     with pytest.raises(ConnectionClosed):
         await session.send_text("anyone?")
@@ -757,12 +757,13 @@ async def test_fatal_error_ends_the_session_with_its_code(peer: Any) -> None:
 
 
 async def test_unread_error_is_raised_by_the_context_manager(peer: Any) -> None:
-    with pytest.raises(ConnectionClosed, match="1011"):
+    async def body() -> None:
         async with open_session(peer) as session:
             await peer.close(1011)
-            async with asyncio.timeout(5):
-                while session.is_running:
-                    await asyncio.sleep(0.001)
+            await until(lambda: not session.is_running)
+
+    with pytest.raises(ConnectionClosed, match="1011"):
+        await body()
 
 
 async def test_a_tool_may_end_the_session(peer: Any) -> None:
@@ -787,8 +788,7 @@ async def test_events_nobody_takes_are_bounded(peer: Any, monkeypatch: pytest.Mo
             await peer.send("test.event", number=number)
         await session.send_text("mark")
         await peer.expect("conversation.item.create")
-        while session.dropped_events < 42:
-            await asyncio.sleep(0.001)
+        await until(lambda: session.dropped_events >= 42)
         assert len(session._events) == 10
         first = await anext(session)
         assert isinstance(first, ev.UnknownEvent)
