@@ -21,7 +21,7 @@ DATA = Path(__file__).parents[1] / "python" / "realtime_voice" / "data"
 SENTENCES = (
     "what is twelve times seven",
     "count to thirty",
-    "what is nine plus four",
+    "what is twenty plus five",
     "stop conversation",
 )
 WORDS = (

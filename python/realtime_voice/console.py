@@ -25,7 +25,7 @@ class Console:
         self._color = self._live and "NO_COLOR" not in os.environ
         self._start: float | None = None
         self._status = ""
-        self._calls: dict[str, str] = {}
+        self._cut: set[str] = set()
 
     def observe(self, event: object, time: float) -> None:
         """Show one event that came at `time`, seconds of the audio clock; events of no interest are left alone."""
@@ -36,19 +36,19 @@ class Console:
                 self.line("you", "■ silent", at)
             case UserTranscript(text=text, final=True):
                 self.line("you", f"“{text.strip()}”", time)
-            case ToolCall(call_id=call_id, name=name, arguments=arguments):
-                self._calls[call_id] = call(name, arguments)
-                self.line("tool", self._calls[call_id], time)
-            case ToolResult(call_id=call_id, name=name, output=output, is_error=failed, duration_s=duration):
+            case ToolCall(name=name, arguments=arguments):
+                self.line("tool", call(name, arguments), time)
+            case ToolResult(output=output, is_error=failed, duration_s=duration):
                 word = "failed: " if failed else ""
                 self.line("tool", f"→ {word}{_shortened(output)}  ({duration * 1000:.0f} ms)", time)
             case PlayoutStarted(time=at):
                 self.line("agent", "▶ speaks", at)
             case PlayoutDrained(time=at):
                 self.line("agent", "■ silent", at)
-            case AgentTranscript(text=text, final=True):
+            case AgentTranscript(item_id=item_id, text=text, final=True) if item_id not in self._cut:
                 self.line("agent", f"“{text.strip()}”", time)
-            case Interrupted(played_ms=played, received_ms=received, heard=heard):
+            case Interrupted(item_id=item_id, played_ms=played, received_ms=received, heard=heard):
+                self._cut.add(item_id)  # its whole text may still come; it was not heard
                 self.line("cut", f"heard {played / 1000:.2f} s of {received / 1000:.2f} s: “{heard.strip()}”", time)
             case TurnLatency(speech_end_to_received_s=received_s, speech_end_to_played_s=played_s):
                 played_words = "" if played_s is None else f" → first audio played {played_s:.3f} s"

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import importlib
 import importlib.util
+import logging
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -259,6 +260,7 @@ async def _strands(options: TalkOptions, url: str | None, tools: Sequence[Any], 
     if not tools:
         from strands_tools import calculator as strands_calculator
 
+        logging.getLogger("strands_tools").setLevel(logging.ERROR)  # it warns of its own future at every call
         tools = [strands_calculator]
     model = BidiOpenAIRealtimeModel(
         model_id=options.model,

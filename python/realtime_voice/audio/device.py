@@ -100,7 +100,10 @@ class DeviceAudioIO(TickedAudioIO):
     ) -> None:
         if input_device is False and output_device is False:
             raise ValueError("input_device and output_device are both left out: one of them must be a device")
+        if not 0.001 <= block_s <= 1.0:
+            raise ValueError(f"block_s must be 0.001 to 1.0 seconds, got {block_s}")
         super().__init__(record=record, clock=clock, **gate)
+        self._block_s = block_s
         self._devices = input_device, output_device
         self._latency = latency
         self._block_s = block_s
@@ -121,7 +124,7 @@ class DeviceAudioIO(TickedAudioIO):
         latency = self._stream.latency
         both = latency if isinstance(latency, tuple) else (latency, latency)
         # A block's first sample sounds one latency after the device took it: count from its middle.
-        self._input_latency_s, self.playout.latency_s = both[0], both[1] + BLOCK_S / 2
+        self._input_latency_s, self.playout.latency_s = both[0], both[1] + self._block_s / 2
 
     def _open_stream(self, sounddevice: Any, duplex: Duplex, rate: int, channels: tuple[int, int]) -> Any:
         from cffi import FFI  # type: ignore[import-untyped]  # comes with sounddevice

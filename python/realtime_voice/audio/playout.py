@@ -64,6 +64,8 @@ class Playout:
         latency_s: float = 0.0,
         backlog_bytes: int = BACKLOG_BYTES,
     ) -> None:
+        self.backlog_bytes = backlog_bytes
+        """Bytes that may wait beyond the ring before `full`."""
         self.late = 0
         """Messages for an item already cut, not played."""
         self.dropped = 0
