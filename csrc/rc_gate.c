@@ -85,7 +85,7 @@ rc_gate *rc_gate_new(const rc_gate_config *config)
     gate->min_speech = hops_in(config->min_speech_ms);
     gate->hangover = hops_in(config->hangover_ms);
     gate->memory = wire_rate * config->pre_roll_ms / 1000 + (PATIENCE * gate->min_speech + 4) * wire_hop;
-    gate->vad = rc_vad_new(config->rate);
+    gate->vad = rc_vad_new(config->rate, config->network);
     gate->scratch = calloc(2 * wire_hop + 2, sizeof(int16_t));
     gate->codes = calloc(gate->chunk, 1);
     /* beyond memory and a chunk: the current hop and the resampler's tail, some milliseconds */

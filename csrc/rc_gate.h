@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "rc_frame.h"
+#include "rc_silero.h"
 
 typedef struct rc_gate rc_gate;
 
@@ -41,6 +42,7 @@ typedef struct {
     uint32_t min_speech_ms; /* until speech has started, 10 to 1000 */
     float open_threshold;  /* probability that starts speech, */
     float close_threshold; /* and below which it stops: 0 <= close <= open <= 1 */
+    const rc_silero *network; /* that detects speech, outliving the gate; NULL: the light detector */
 } rc_gate_config;
 
 /* NULL when the configuration is out of range or memory is short. */

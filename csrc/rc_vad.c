@@ -1,13 +1,15 @@
-/* The light detector: features of each hop (rc_features) through one layer of 24 gated recurrent
+/* Two detectors behind one interface: the light one below, and rc_silero where a network is given.
+ *
+ * Light: features of each hop (rc_features) through one layer of 24 gated recurrent
  * units and a logistic output. (K. Cho et al., Learning Phrase Representations using RNN
  * Encoder-Decoder, 2014.) Weights and activations are 16-bit integers, products and sums 32-bit:
  * exact on every machine, and eight at a time on the plainest of them. */
 #include "rc_vad.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "rc_activation.h"
 #include "rc_features.h"
 #include "rc_resample.h"
 #include "rc_vad_weights.h"
@@ -29,15 +31,22 @@ struct rc_vad {
     float units[UNITS];
     int16_t hop[RC_HOP];
     size_t filled; /* samples of the hop that is not complete yet */
+
+    const rc_silero *network; /* NULL: light */
+    rc_silero_stream stream;
+    int16_t chunk[RC_SILERO_CHUNK];
+    size_t chunk_filled;
+    float held; /* what the network said of its last chunk */
 };
 
-rc_vad *rc_vad_new(uint32_t rate)
+rc_vad *rc_vad_new(uint32_t rate, const rc_silero *network)
 {
     if (rate < RC_RESAMPLE_MIN_RATE || rate > RC_RESAMPLE_MAX_RATE)
         return NULL;
     rc_vad *vad = calloc(1, sizeof(*vad));
     if (vad == NULL)
         return NULL;
+    vad->network = network;
     if (rate != RC_VAD_RATE) {
         vad->resample = rc_resample_new(rate, RC_VAD_RATE, RC_RESAMPLE_FAST);
         if (vad->resample == NULL) {
@@ -65,20 +74,9 @@ void rc_vad_reset(rc_vad *vad)
     memset(vad->inputs, 0, sizeof(vad->inputs));
     memset(vad->units, 0, sizeof(vad->units));
     vad->filled = 0;
-}
-
-/* tanh within 0.0001 (a continued fraction of Lambert's, cut where it reaches 1) */
-static inline float fast_tanh(float x)
-{
-    x = x > 4.97f ? 4.97f : x < -4.97f ? -4.97f : x;
-    float square = x * x;
-    return x * (135135.0f + square * (17325.0f + square * (378.0f + square))) /
-           (135135.0f + square * (62370.0f + square * (3150.0f + square * 28.0f)));
-}
-
-static inline float logistic(float x)
-{
-    return 0.5f + 0.5f * fast_tanh(0.5f * x);
+    memset(&vad->stream, 0, sizeof(vad->stream));
+    vad->chunk_filled = 0;
+    vad->held = 0;
 }
 
 static inline int32_t dot(const int16_t *weights, const int16_t *inputs, int count)
@@ -89,7 +87,7 @@ static inline int32_t dot(const int16_t *weights, const int16_t *inputs, int cou
     return sum;
 }
 
-static float decide(rc_vad *vad)
+static float decide_light(rc_vad *vad)
 {
     float features[RC_FEATURES], reset[UNITS], keep[UNITS], fresh[UNITS], said[UNITS], logit = rc_vad_output_bias;
     rc_features_process(&vad->features, features, vad->hop);
@@ -103,15 +101,30 @@ static float decide(rc_vad *vad)
                   SUM_ONE * (float)dot(rc_vad_said_weights[n], vad->inputs + RC_FEATURES, UNITS);
     }
     for (int n = 0; n < UNITS; n++) {
-        float kept = logistic(keep[n]);
-        float proposed = fast_tanh(fresh[n] + logistic(reset[n]) * said[n]);
+        float kept = rc_logistic(keep[n]);
+        float proposed = rc_tanh(fresh[n] + rc_logistic(reset[n]) * said[n]);
         vad->units[n] = proposed + kept * (vad->units[n] - proposed);
     }
     for (int n = 0; n < UNITS; n++) {
         vad->inputs[RC_FEATURES + n] = (int16_t)(vad->units[n] * ACTIVATION_ONE);
         logit += rc_vad_output_weights[n] * vad->units[n];
     }
-    return logistic(logit);
+    return rc_logistic(logit);
+}
+
+/* The network decides every 3.2 hops; in between its word is held. */
+static float decide_neural(rc_vad *vad)
+{
+    size_t room = RC_SILERO_CHUNK - vad->chunk_filled;
+    size_t first = room < RC_HOP ? room : RC_HOP;
+    memcpy(vad->chunk + vad->chunk_filled, vad->hop, first * sizeof(int16_t));
+    vad->chunk_filled += first;
+    if (vad->chunk_filled == RC_SILERO_CHUNK) {
+        vad->held = rc_silero_process(vad->network, &vad->stream, vad->chunk);
+        vad->chunk_filled = RC_HOP - first;
+        memcpy(vad->chunk, vad->hop + first, vad->chunk_filled * sizeof(int16_t));
+    }
+    return vad->held;
 }
 
 static size_t feed(rc_vad *vad, float *probabilities, const int16_t *samples, size_t count)
@@ -124,7 +137,7 @@ static size_t feed(rc_vad *vad, float *probabilities, const int16_t *samples, si
         samples += taken;
         count -= taken;
         if (vad->filled == RC_HOP) {
-            probabilities[hops++] = decide(vad);
+            probabilities[hops++] = vad->network == NULL ? decide_light(vad) : decide_neural(vad);
             vad->filled = 0;
         }
     }

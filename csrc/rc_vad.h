@@ -11,12 +11,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "rc_silero.h"
+
 #define RC_VAD_RATE 16000 /* Hz, of the stream inside */
 
 typedef struct rc_vad rc_vad;
 
-/* `rate` of the input in Hz, 8000 to 192000. NULL when it is out of range or memory is short. */
-rc_vad *rc_vad_new(uint32_t rate);
+/* `rate` of the input in Hz, 8000 to 192000. Without a network the light detector decides every hop
+ * anew, in a few microseconds; a network, which must outlive the detector, decides every 32 ms and
+ * is held in between. NULL when the rate is out of range or memory is short. */
+rc_vad *rc_vad_new(uint32_t rate, const rc_silero *network);
 void rc_vad_free(rc_vad *vad);
 /* As new: forgets the noise it has learned, too. */
 void rc_vad_reset(rc_vad *vad);

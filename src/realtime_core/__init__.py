@@ -10,6 +10,6 @@ from realtime_core.frame import Delta, DeltaDecoder, append_message
 from realtime_core.gate import Gate
 from realtime_core.resample import Resampler
 from realtime_core.ring import Ring
-from realtime_core.vad import Vad
+from realtime_core.vad import Network, Vad
 
-__all__ = ["Delta", "DeltaDecoder", "Duplex", "Gate", "Resampler", "Ring", "Vad", "append_message"]
+__all__ = ["Delta", "DeltaDecoder", "Duplex", "Gate", "Network", "Resampler", "Ring", "Vad", "append_message"]

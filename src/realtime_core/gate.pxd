@@ -1,6 +1,7 @@
 from libc.stdint cimport int16_t, uint8_t, uint32_t, uint64_t
 
 from realtime_core.frame cimport rc_wire
+from realtime_core.vad cimport Network, rc_silero
 
 
 cdef extern from "rc_gate.h" nogil:
@@ -23,6 +24,7 @@ cdef extern from "rc_gate.h" nogil:
         uint32_t min_speech_ms
         float open_threshold
         float close_threshold
+        const rc_silero *network
 
     ctypedef struct rc_gate_chunk:
         uint64_t position
@@ -58,5 +60,6 @@ cdef extern from "rc_gate.h" nogil:
 cdef class Gate:
     cdef rc_gate *handle
     cdef rc_gate_config config
+    cdef Network network  # kept alive
     cdef bint framed
     cdef int take_chunks(self, list chunks) except -1

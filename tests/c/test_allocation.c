@@ -60,7 +60,7 @@ int main(void)
     rc_resample *resample = rc_resample_new(48000, 24000, RC_RESAMPLE_BEST);
     rc_duplex_config config = {48000, 2, 2, 4096, 4096, 4096};
     rc_duplex *duplex = rc_duplex_new(&config);
-    rc_gate_config gate_config = {48000, RC_WIRE_PCM, 24000, RC_GATE_GATED, 20, 300, 100, 30, 0.1f, 0.05f};
+    rc_gate_config gate_config = {48000, RC_WIRE_PCM, 24000, RC_GATE_GATED, 20, 300, 100, 30, 0.1f, 0.05f, NULL};
     rc_gate *gate = rc_gate_new(&gate_config);
     rc_gate_chunk chunk;
     rc_delta_decoder *decoder = rc_delta_decoder_new(RC_WIRE_PCM, 24000, 48000);

@@ -33,7 +33,7 @@ static void test_any_input(void)
     static float out[500];
     uint64_t random = 2;
     for (size_t r = 0; r < sizeof(rates) / sizeof(*rates); r++) {
-        rc_vad *vad = rc_vad_new(rates[r]);
+        rc_vad *vad = rc_vad_new(rates[r], NULL);
         for (int turn = 0; turn < 60; turn++) {
             size_t count = random_below(&random, 4000);
             random_samples(&random, samples, count);
@@ -51,7 +51,7 @@ static void test_any_input(void)
         }
         rc_vad_free(vad);
     }
-    CHECK(rc_vad_new(7999) == NULL && rc_vad_new(192001) == NULL);
+    CHECK(rc_vad_new(7999, NULL) == NULL && rc_vad_new(192001, NULL) == NULL);
     rc_vad_free(NULL);
 }
 

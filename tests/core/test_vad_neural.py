@@ -1,0 +1,88 @@
+"""The neural detector against outputs of the official network, stored here."""
+
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realtime_core import Gate, Network, Vad
+
+SENTENCE = Path(__file__).parents[1] / "data" / "speech_slt.wav"  # flite, voice slt, 16 kHz
+
+# silero-vad 6.2, silero_vad_16k_op15.onnx, full precision, for the scene below: one per 32 ms
+OFFICIAL = [
+    0.0017, 0.0069, 0.0089, 0.0079, 0.0059, 0.006, 0.0059, 0.0056, 0.0054, 0.0052, 0.6741, 0.9745, 0.9988, 0.9977,
+    0.9998, 0.9999, 1.0, 1.0, 0.9998, 0.9996, 0.9998, 0.9999, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.998, 0.9994, 0.9997,
+    0.9995, 0.9998, 0.9999, 0.9999, 1.0, 1.0, 1.0, 0.9999, 0.9999, 1.0, 0.9998, 0.9995, 0.9971, 0.9969, 0.9996, 1.0,
+    1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.9998, 0.9999, 0.9545, 0.1575, 0.0453, 0.014, 0.0085, 0.0069,
+    0.0068, 0.0069, 0.0073, 0.0078, 0.0083, 0.0089, 0.0093, 0.0097, 0.01, 0.0101, 0.0101, 0.01, 0.0099,
+]  # fmt: skip
+
+
+def scene() -> np.ndarray:
+    """Ten chunks of silence, the sentence, twenty chunks of silence."""
+    with wave.open(str(SENTENCE)) as file:
+        speech = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    silence = np.zeros(10 * 512, np.int16)
+    return np.concatenate([silence, speech, silence, silence])
+
+
+def test_agrees_with_the_official_network():
+    probabilities = Vad(grade="neural").process(scene())
+    # hop k is told what was decided of the last chunk that ended by its own end
+    expected = [0.0, 0.0, 0.0] + [OFFICIAL[(k + 1) * 160 // 512 - 1] for k in range(3, len(probabilities))]
+    assert probabilities == pytest.approx(expected, abs=5e-3)
+
+
+@pytest.mark.parametrize("rate", [16000, 48000])
+def test_any_partition_gives_the_same(rate):
+    pcm = np.repeat(scene(), rate // 16000)
+    whole = Vad(rate, grade="neural").process(pcm)
+    vad, pieces = Vad(rate, grade="neural"), []
+    sizes = np.random.default_rng(1).choice([0, 1, 159, 160, 161, 511, 512, 3000], 5000)
+    for end, size in zip(np.cumsum(sizes), sizes, strict=True):
+        pieces += vad.process(pcm[end - size : end])
+    assert pieces == whole
+    vad.reset()
+    assert vad.process(pcm) == whole
+
+
+def test_the_gate_runs_it():
+    pcm = scene()
+    gate = Gate(16000, vad="neural", mode="gated", framed=False)
+    chunks = gate.push(pcm) + gate.flush()
+    (started, onset), (stopped, _) = gate.events()
+    assert (started, stopped) == ("speech_started", "speech_stopped")
+    assert abs(onset / 24000 - 0.32) < 0.1
+    assert sum(len(audio) for _, audio in chunks) < 2 * len(pcm) * 1.5
+
+
+def test_weights_are_read_once():
+    assert Network.of_grade("neural") is Network.of_grade("neural")
+    assert Network.of_grade("light") is None
+
+
+def test_without_the_package_the_extra_is_named():
+    hidden = "import importlib.util; importlib.util.find_spec = lambda name: None; "
+    code = hidden + "import realtime_core; realtime_core.Vad(grade='neural')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert "ModuleNotFoundError" in done.stderr
+    assert "realtime-core[vad]" in done.stderr
+
+
+@pytest.mark.parametrize("weights", [b"", b"lmgg", bytes(900_000)])
+def test_other_files_are_refused(weights):
+    with pytest.raises(ValueError, match="ggml-silero"):
+        Network(weights)
+
+
+def test_grades_are_checked():
+    with pytest.raises(ValueError, match="'light' or 'neural'"):
+        Vad(grade="heavy")
+    with pytest.raises(ValueError, match="'light' or 'neural'"):
+        Gate(16000, vad="heavy")
+    with pytest.raises(ValueError, match="takes no network"):
+        Vad(network=Network.of_grade("neural"))
