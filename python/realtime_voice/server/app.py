@@ -21,6 +21,7 @@ from realtime_voice.server.connection import Connection
 from realtime_voice.server.interfaces import Brain, Recognizer, Synthesizer
 from realtime_voice.server.protocol import ServerProtocol
 from realtime_voice.server.speech import SpeechProcess
+from realtime_voice.server.voice import VOICES
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -85,13 +86,15 @@ class RealtimeServer:
             detector: makes the voice activity detector of a session.
 
         Raises:
-            ValueError: a number is out of range.
+            ValueError: an option is out of range.
 
         """
         if not 0 <= port <= 65535:
             raise ValueError(f"port must be from 0 to 65535, not {port}")
         if not 0 <= pace <= 1000:
             raise ValueError(f"pace must be from 0 (at once) to 1000 times real time, not {pace}")
+        if voice is not None and voice not in VOICES:
+            raise ValueError(f"voice must be one of {', '.join(VOICES)}, not {voice!r}")
         if max_sessions < 1 or session_limit_s <= 0:
             raise ValueError("max_sessions and session_limit_s must be positive")
         self.host = host

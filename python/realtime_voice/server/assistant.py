@@ -286,7 +286,8 @@ def _fill(phrase: Phrases, rest: str) -> dict[str, Any] | None:
 
 
 def _take(slot: Slot, words: list[str]) -> tuple[Any, list[str]]:
-    rest = words[1:] if words and words[0] in {"to", "of", "for", "in", "the"} else words
+    rest = words[1:] if words and words[0] in grammar.CONNECTORS else words
+    rest = rest[1:] if rest[:1] == ["the"] else rest
     if slot.choices:
         for spoken, value in sorted(slot.choices, key=lambda choice: -len(choice[0])):
             if rest[: len(spoken.split())] == spoken.split():

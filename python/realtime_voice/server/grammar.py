@@ -39,6 +39,9 @@ REPEAT = ("say that again", "repeat that", "please repeat that", "what did you s
 ABOUT = ("who are you", "what can you do", "how are you", "can you hear me", "help")
 ASSENT = ("yes", "no", "okay", "yes please", "no thank you", "wait", "go on")
 
+CONNECTORS = ("to", "of", "for", "in", "on", "at", "with")
+"""Words that may come before an argument; "the" may follow."""
+
 TALK = (*STOP, *GREETINGS, *THANKS, *TIME, *DATE, *STORY, *REPEAT, *ABOUT, *ASSENT)
 
 
@@ -147,13 +150,13 @@ def _number_rules() -> list[str]:
 
 
 def _slot_rule(slot: Slot, *, required: bool, knows: Callable[[str], bool]) -> str | None:
-    if slot.type in {"integer", "number"}:
-        rule = "[to | of | for] <number>"
-    else:
+    value = "<number>"
+    if slot.type not in {"integer", "number"}:
         choices = _known([words for words, _ in slot.choices], knows)
         if not choices:
             return None if required else ""
-        rule = f"[to | of | for | in | the] ({_either(choices)})"
+        value = f"({_either(choices)})"
+    rule = f"[{_either(CONNECTORS)}] [the] {value}"
     return rule if required else f"[{rule}]"
 
 

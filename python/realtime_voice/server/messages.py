@@ -46,10 +46,10 @@ class Speak(msgspec.Struct, tag="speak", array_like=True):
 
 
 class Ready(msgspec.Struct, tag="ready", array_like=True):
-    """The worker's first message: which voice speaks, and why there are no ears (None: there are)."""
+    """The worker's first message: which voice speaks, and why the worker cannot work (None: it can)."""
 
     voice: str
-    deaf: str | None
+    failure: str | None
 
 
 class Understood(msgspec.Struct, tag="understood", array_like=True):

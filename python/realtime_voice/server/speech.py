@@ -22,6 +22,7 @@ MAX_PIPE_BYTES = 64 * 1024 * 1024
 START_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 2.0
+RESTART_DELAY_S = 0.5
 
 _log = logging.getLogger("realtime_voice.server")
 
@@ -34,6 +35,7 @@ class SpeechProcess:
         self._voice = voice
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._restarting: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[messages.Reply]] = {}
@@ -58,9 +60,9 @@ class SpeechProcess:
             except (TimeoutError, asyncio.IncompleteReadError, msgspec.DecodeError) as error:
                 await self._end(process)
                 raise RuntimeError("the speech worker did not start") from error
-            if not isinstance(ready, messages.Ready) or ready.deaf:
+            if not isinstance(ready, messages.Ready) or ready.failure:
                 await self._end(process)
-                raise RuntimeError(ready.deaf if isinstance(ready, messages.Ready) else "the speech worker is confused")
+                raise RuntimeError(getattr(ready, "failure", "the speech worker did not start"))
             self.voice_name = ready.voice
             self.restarts += 1
             self._reader = asyncio.create_task(self._receive(process))
@@ -68,6 +70,9 @@ class SpeechProcess:
     async def stop(self) -> None:
         """End the worker within STOP_TIMEOUT_S; whoever waits for it gets an error. Idempotent."""
         self._stopped = True
+        if self._restarting is not None:
+            self._restarting.cancel()
+            await asyncio.gather(self._restarting, return_exceptions=True)
         process, self._process = self._process, None
         if process is not None:
             await self._end(process)
@@ -132,9 +137,15 @@ class SpeechProcess:
                     future.set_result(reply)
         except (asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError):
             if not self._stopped:
-                _log.warning("the speech worker ended unexpectedly; it is started again when it is needed")
+                _log.warning("the speech worker ended unexpectedly; starting it again")
+                self._restarting = asyncio.create_task(self._start_again())
         finally:
             self._fail_waiting()
+
+    async def _start_again(self) -> None:
+        await asyncio.sleep(RESTART_DELAY_S)
+        with contextlib.suppress(RuntimeError, OSError):  # whoever speaks next tries again, and is told
+            await self.start()
 
     async def _read(self, process: asyncio.subprocess.Process) -> messages.Reply:
         assert process.stdout is not None  # noqa: S101  # made with a pipe

@@ -51,23 +51,17 @@ class _Turn:
 
 
 class SpeechWorker:
-    """Serves requests one slice at a time: sentences first, because someone waits for them, then audio in turns."""
+    """Serves requests one slice at a time: sentences first, because someone waits for them, then audio in turns.
+
+    Raises ImportError when there are no ears.
+    """
 
     def __init__(self, send: Callable[[Reply], None], voice: Voice) -> None:
         self._send = send
         self._voice = voice
         self._turns: dict[int, _Turn] = {}
-        self._free: list[Ears] = []
-        self._made = 0
-
-    def prepare(self) -> str | None:
-        """Load one pair of ears; return why that is impossible."""
-        try:
-            self._free.append(Ears())
-        except (ImportError, RuntimeError) as error:
-            return str(error)
+        self._free = [Ears()]
         self._made = 1
-        return None
 
     def handle(self, request: Request) -> None:
         """Take one request."""
@@ -164,8 +158,13 @@ def main(voice_name: str | None = None) -> None:
         replies.write(frame(reply))
         replies.flush()
 
-    worker = SpeechWorker(send, find_voice(voice_name))
-    send(Ready(worker._voice.name, worker.prepare()))  # noqa: SLF001
+    try:
+        voice = find_voice(voice_name)
+        worker = SpeechWorker(send, voice)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        send(Ready("", str(error)))
+        return
+    send(Ready(voice.name, None))
     requests: queue.Queue[Request | None] = queue.Queue()
     threading.Thread(target=_read_requests, args=(sys.stdin.buffer, requests), daemon=True).start()
     with contextlib.suppress(BrokenPipeError):

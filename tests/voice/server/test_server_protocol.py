@@ -17,6 +17,10 @@ USER_TEXT = {"type": "message", "role": "user", "content": [{"type": "input_text
 LONG = Say("word " * 200)
 
 
+def message(role: str, **part: Any) -> dict[str, Any]:
+    return {"type": "message", "role": role, "content": [part]}
+
+
 async def test_session_created_comes_first_and_is_complete(client: Any) -> None:
     session = client.log[0]["session"]
     assert list(session) == [
@@ -416,10 +420,7 @@ async def test_items_are_inserted_retrieved_and_deleted(client: Any) -> None:
         ),
         ({"type": "message", "role": "user", "content": [{"type": "input_text"}]}, "item.content[0].text"),
         ({"type": "function_call_output", "output": "x"}, "item.call_id"),
-        (
-            {"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": "http://x/y.png"}]},
-            "item.content[0].image_url",
-        ),
+        (message("user", type="input_image", image_url="http://x/y.png"), "item.content[0].image_url"),
     ],
 )
 async def test_wrong_items_are_refused(client: Any, item: Any, param: str) -> None:
