@@ -1,13 +1,16 @@
-"""A scripted peer on a loopback socket: what it gets is kept, what it says is up to the test."""
+"""What agents talk to: a scripted peer, and the local server with ears and a voice that take no time."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
+import random
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from realtime_voice.server import Heard, RealtimeServer, Speech
+from realtime_voice.server import serve as serve_realtime
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from websockets.datastructures import Headers
 
 PATIENCE_S = 10
+MS_PER_CHARACTER = 20
 
 
 class Peer:
@@ -73,8 +77,48 @@ class Peer:
         return found()
 
 
-@pytest.fixture
-async def peer(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Peer]:
+class Ears:
+    """Understands each turn as the next of the given sentences."""
+
+    def __init__(self, *sentences: str) -> None:
+        self.sentences = list(sentences)
+
+    def listen(self, tools: Any) -> Ears:
+        return self
+
+    def accept(self, pcm: bytes) -> None:
+        pass
+
+    async def finish(self) -> Heard:
+        return Heard(self.sentences.pop(0) if self.sentences else "")
+
+    def cancel(self) -> None:
+        pass
+
+
+class Voice:
+    """Speaks noise, as long as the text."""
+
+    async def speak(self, text: str, *, rate: int, voice: str, speed: float) -> Speech:
+        return Speech(random.Random(0).randbytes(2 * rate * MS_PER_CHARACTER * len(text) // 1000))
+
+
+class Loudness:
+    """Takes whatever is loud for speech."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def process(self, pcm: bytes, /) -> list[float]:
+        data = self._rest + bytes(pcm)
+        hops = [data[at : at + 320] for at in range(0, len(data) - 319, 320)]
+        self._rest = data[320 * len(hops) :]
+        return [1.0 if any(hop) and max(memoryview(hop).cast("h")) > 1000 else 0.0 for hop in hops]
+
+
+@pytest.fixture(autouse=True)
+def no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the machine's own settings reaches a test."""
     for name in (
         "OPENAI_API_KEY",
         "OPENAI_REALTIME_URL",
@@ -86,6 +130,23 @@ async def peer(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Peer]:
         "OPENAI_PROJECT_ID",
     ):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def local_server() -> Any:
+    """A local server that understands each turn as the next of the given sentences."""
+
+    @asynccontextmanager
+    async def run(*sentences: str, pace: float = 0) -> AsyncIterator[RealtimeServer]:
+        options: Any = {"recognizer": Ears(*sentences), "synthesizer": Voice(), "detector": Loudness, "pace": pace}
+        async with serve_realtime(**options) as server:
+            yield server
+
+    return run
+
+
+@pytest.fixture
+async def peer() -> AsyncIterator[Peer]:
     peer = Peer()
     async with serve(peer.serve, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from realtime_voice.audio import PlayoutDrained, VirtualAudioIO
 from realtime_voice.events import Interrupted, TurnLatency
-from realtime_voice.server import Heard, Speech, serve
 from realtime_voice.strands import (
     BidiAgent,
     BidiAudioIO,
@@ -26,46 +25,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 30
 SPEED = 4.0
-MS_PER_CHARACTER = 20
-
-
-class Ears:
-    """Understands each turn as the next of the given sentences."""
-
-    def __init__(self, *sentences: str) -> None:
-        self.sentences = list(sentences)
-
-    def listen(self, tools: Any) -> Ears:
-        return self
-
-    def accept(self, pcm: bytes) -> None:
-        pass
-
-    async def finish(self) -> Heard:
-        return Heard(self.sentences.pop(0) if self.sentences else "")
-
-    def cancel(self) -> None:
-        pass
-
-
-class Voice:
-    """Speaks noise, as long as the text."""
-
-    async def speak(self, text: str, *, rate: int, voice: str, speed: float) -> Speech:
-        return Speech(noise(rate, MS_PER_CHARACTER * len(text)))
-
-
-class Loudness:
-    """Takes whatever is loud for speech."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def process(self, pcm: bytes, /) -> list[float]:
-        data = self._rest + bytes(pcm)
-        hops = [data[at : at + 320] for at in range(0, len(data) - 319, 320)]
-        self._rest = data[320 * len(hops) :]
-        return [1.0 if any(hop) and max(memoryview(hop).cast("h")) > 1000 else 0.0 for hop in hops]
+MS_PER_CHARACTER = 20  # of the fixture's voice
 
 
 def noise(rate: int, ms: int) -> bytes:
@@ -118,15 +78,19 @@ class Conversation:
         await asyncio.wait_for(self.run, PATIENCE_S)
 
 
-@asynccontextmanager
-async def conversation(*sentences: str, tools: list[Any], pace: float = 0) -> AsyncIterator[Conversation]:
-    async with serve(recognizer=Ears(*sentences), synthesizer=Voice(), detector=Loudness, pace=pace) as server:
-        talk = Conversation(server.url, tools)
-        try:
-            yield talk
-        finally:
-            talk.run.cancel()
-            await asyncio.wait([talk.run])
+@pytest.fixture
+def conversation(local_server: Any) -> Any:
+    @asynccontextmanager
+    async def hold(*sentences: str, tools: list[Any], pace: float = 0) -> AsyncIterator[Conversation]:
+        async with local_server(*sentences, pace=pace) as server:
+            talk = Conversation(server.url, tools)
+            try:
+                yield talk
+            finally:
+                talk.run.cancel()
+                await asyncio.wait([talk.run])
+
+    return hold
 
 
 @tool
@@ -146,7 +110,7 @@ def loud_ms(played: bytes) -> int:
     return 10 * sum(any(abs(sample) > 1000 for sample in memoryview(played[at : at + 480]).cast("h")) for at in hops)
 
 
-async def test_a_question_a_tool_an_answer_and_the_end() -> None:
+async def test_a_question_a_tool_an_answer_and_the_end(conversation: Any) -> None:
     tools = [multiply, stop_conversation]
     async with conversation("what is twelve times fifteen", "stop conversation", tools=tools) as talk:
         talk.say_something()
@@ -170,7 +134,7 @@ async def test_a_question_a_tool_an_answer_and_the_end() -> None:
         assert latency.speech_end_to_played_s is not None
 
 
-async def test_an_answer_that_is_complete_on_the_wire_can_be_interrupted() -> None:
+async def test_an_answer_that_is_complete_on_the_wire_can_be_interrupted(conversation: Any) -> None:
     async with conversation("tell me a story", "hello", tools=[multiply]) as talk:
         talk.say_something()
         await talk.outputs.until(lambda: bool(talk.outputs.said("assistant")))
@@ -188,7 +152,7 @@ async def test_an_answer_that_is_complete_on_the_wire_can_be_interrupted() -> No
 
 
 @pytest.mark.parametrize("pace", [1.0])
-async def test_an_answer_on_its_way_can_be_interrupted(pace: float) -> None:
+async def test_an_answer_on_its_way_can_be_interrupted(conversation: Any, pace: float) -> None:
     async with conversation("tell me a story", "hello", tools=[multiply], pace=pace) as talk:
         talk.say_something()
         await talk.outputs.until(lambda: len(talk.outputs.of(BidiAudioDeltaEvent)) > 2)

@@ -98,9 +98,7 @@ def test_model_id_refused(model_id: Any) -> None:
         BidiOpenAIRealtimeModel(model_id, client_config={"api_key": "k"})
 
 
-def test_neither_key_nor_url(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_REALTIME_URL", "OPENAI_WEBSOCKET_BASE_URL", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
+def test_neither_key_nor_url() -> None:
     with pytest.raises(ValueError, match=r"OPENAI_API_KEY.*realtime serve"):
         BidiOpenAIRealtimeModel(client_config={"api_key": "<OPENAI_API_KEY>"})
 
