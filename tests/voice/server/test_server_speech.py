@@ -16,7 +16,7 @@ from realtime_voice.server.worker import resampled
 
 pytest.importorskip("pocketsphinx")
 
-SENTENCES = ("what is twelve times seven", "count to thirty", "what is nine plus four", "stop conversation")
+SENTENCES = ("what is twelve times seven", "count to thirty", "what is twenty plus five", "stop conversation")
 TOOLS = [
     {
         "type": "function", "name": "calculator", "description": "Calculator powered by SymPy.",
