@@ -545,7 +545,9 @@ class ClientProtocol:
                 self._unseen.discard(item.id or "")
             case ev.InputAudioBufferCommit():
                 self._commits = max(0, self._commits - 1)
-            case _ if request.type == "response.create" and not _is_out_of_band(request.event):
+            case _ if _is_out_of_band(request.event):
+                self._beside.discard(error.event_id or "")
+            case _ if request.type == "response.create":
                 self._move("response.create refused")
         return False
 

@@ -15,7 +15,7 @@ import contextlib
 import logging
 import secrets
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, cast
 
 import msgspec
 
@@ -32,6 +32,7 @@ from realtime_voice.audio.wire import (
 )
 from realtime_voice.errors import (
     AuthenticationError,
+    ConfigurationError,
     ConnectionClosed,
     LocalProtocolError,
     RealtimeError,
@@ -45,7 +46,7 @@ from realtime_voice.protocol import Event as ProtocolEvent
 from realtime_voice.tools import TOOL_TIMEOUT_S, Toolbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from realtime_core.frame import Delta
     from realtime_voice._socket import Socket
@@ -62,6 +63,8 @@ OUTGOING_BYTES: Final = 1024 * 1024
 """Bytes that wait for the socket; beyond, senders and the microphone wait."""
 APPEND_BYTES: Final = 15 * 1024 * 1024
 """Audio that one append may carry."""
+ANSWER_TIMEOUT_S: Final = 10.0
+"""How long the server may take to answer a request that is answered at once."""
 SLOW_CONSUMER_S: Final = 5.0
 TICK_S: Final = 0.5
 PLAYOUT_LOOK_S: Final = 0.02
@@ -89,6 +92,7 @@ def connect(
     configure_timeout_s: float = 10.0,
     silent_peer: Literal["raise", "warn"] = "raise",
     tool_timeout_s: float = TOOL_TIMEOUT_S,
+    local_barge_in: bool = False,
     allow_insecure: bool = False,
 ) -> Session:
     """Prepare a session; `async with` (or `start`) opens it. Nothing connects before.
@@ -102,6 +106,8 @@ def connect(
     configure_timeout_s: how long the server may take to accept the configuration; then `silent_peer` "raise" raises
     SessionTimeout in `start`, and "warn" logs a line and goes on.
     tool_timeout_s: how long a tool may take.
+    local_barge_in: let the audio side's own speech detector interrupt, sooner than the server's; for headphones, or
+    where the microphone does not hear the speaker.
 
     Raises ValueError for what is wrong in the arguments.
     """
@@ -122,6 +128,7 @@ def connect(
         wire_out=wire_out,
         configure_timeout_s=configure_timeout_s,
         silent_peer=silent_peer,
+        local_barge_in=local_barge_in,
         model=model,
     )
 
@@ -183,6 +190,7 @@ class Session:
         wire_out: Wire = Wire(),  # noqa: B008  frozen
         configure_timeout_s: float = 10.0,
         silent_peer: Literal["raise", "warn"] = "raise",
+        local_barge_in: bool = False,
         model: str = "",
     ) -> None:
         if not configure_timeout_s > 0:
@@ -194,6 +202,8 @@ class Session:
         self.protocol = ClientProtocol(secrets.token_hex(4) + "_")
         self.allow_interruptions = True
         """False: the agent goes on speaking when the user does."""
+        self.local_barge_in = local_barge_in
+        """True: the speech that the audio side detects silences the agent, before the server hears it."""
         self.dropped_events = 0
         """Events that nobody took."""
         self._requested = dict(config)
@@ -222,7 +232,7 @@ class Session:
         self._has_room = asyncio.Event()
         self._has_room.set()
         self._tool_tasks: dict[str, tuple[ev.ToolCall, asyncio.Task[None]]] = {}
-        self._answers: dict[str, asyncio.Future[ev.Response]] = {}
+        self._waiters: dict[str, _Waiter] = {}
 
     # --- life ---
 
@@ -312,11 +322,9 @@ class Session:
             error = None  # an orderly end
         self._error = error
         self._group = None
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(error or ConnectionClosed("the session has ended", 1000))
-                answer.exception()  # may have no taker
-        self._answers.clear()
+        for waiter in self._waiters.values():
+            waiter.fail(error or ConnectionClosed("the session has ended", 1000))
+        self._waiters.clear()
         self._is_over.set()
         self._event_arrived.set()
         self._event_taken.set()
@@ -396,14 +404,17 @@ class Session:
     async def _add_message(self, parts: list[ev.ContentPart], *, respond: bool) -> str:
         return await self.send_item(ev.Item(type="message", role="user", content=parts), respond=respond)
 
-    async def send_item(self, item: ev.Item | Mapping[str, Any], *, respond: bool = False) -> str:
-        """Add any item to the end of the conversation; returns its id. With `respond` the agent answers.
+    async def send_item(
+        self, item: ev.Item | Mapping[str, Any], *, previous_item_id: str | None = None, respond: bool = False
+    ) -> str:
+        """Add any item to the conversation; returns its id. With `respond` the agent answers.
 
+        `previous_item_id`: put it behind that item ("root": in front of all), not at the end.
         Raises ValueError for what is no item.
         """
         if not isinstance(item, ev.Item):
             item = msgspec.convert(item, ev.Item)
-        item_id = self._running().add_item(item, respond=respond)
+        item_id = self._running().add_item(item, previous_item_id=previous_item_id, respond=respond)
         await self._sent()
         return item_id
 
@@ -447,13 +458,69 @@ class Session:
         Raises ServerError when the server refuses it, and the session's error when that ends first.
         """
         request_id = self._running().request_response(params)
-        answer: asyncio.Future[ev.Response] = asyncio.get_running_loop().create_future()
-        self._answers[request_id] = answer
+
+        def is_answer(event: Event) -> bool:
+            return isinstance(event, ev.ResponseDone) and (event.response.metadata or {}).get(REQUEST_TAG) == request_id
+
+        done = await self._answer_to(request_id, is_answer, timeout_s=None)
+        return cast("ev.ResponseDone", done).response
+
+    async def update(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Change the session: any fields of session.update, None switches one off. Returns the configuration then.
+
+        Raises ConfigurationError when the server refuses it; then nothing has changed.
+        """
+        event_id = self._running().configure({"type": self.config.get("type", "realtime"), **config})
+        await self._answer_to(event_id, lambda event: isinstance(event, ev.SessionUpdated), error=ConfigurationError)
+        return self.config
+
+    async def retrieve(self, item_id: str) -> ev.Item:
+        """Ask for an item as the server holds it, with its audio. Raises ServerError when there is none."""
+        event_id = self._running().send(ev.ConversationItemRetrieve(item_id=item_id))
+
+        def is_answer(event: Event) -> bool:
+            return isinstance(event, ev.ConversationItemRetrieved) and event.item.id == item_id
+
+        retrieved = await self._answer_to(event_id, is_answer)
+        return cast("ev.ConversationItemRetrieved", retrieved).item
+
+    async def delete(self, item_id: str) -> None:
+        """Remove an item from the conversation. Raises ServerError when there is none."""
+        event_id = self._running().send(ev.ConversationItemDelete(item_id=item_id))
+
+        def is_answer(event: Event) -> bool:
+            return isinstance(event, ev.ConversationItemDeleted) and event.item_id == item_id
+
+        await self._answer_to(event_id, is_answer)
+
+    async def approve(self, approval_request_id: str, *, approve: bool = True, reason: str | None = None) -> None:
+        """Let a hosted MCP tool run that asks for it by an `mcp_approval_request` item, or not, and say why."""
+        await self.send_item(
+            ev.Item(
+                type="mcp_approval_response", approval_request_id=approval_request_id, approve=approve, reason=reason
+            )
+        )
+
+    async def _answer_to(
+        self,
+        event_id: str,
+        is_answer: Callable[[Event], bool],
+        *,
+        error: type[ServerError] = ServerError,
+        timeout_s: float | None = ANSWER_TIMEOUT_S,
+    ) -> Event:
+        """Wait for the event that answers a request, or the error that does."""
+        waiter = self._waiters[event_id] = _Waiter(event_id, is_answer, error)
         try:
             await self._sent()
-            return await answer
+            async with asyncio.timeout(timeout_s):
+                return await waiter.answer
+        except TimeoutError as silence:
+            if isinstance(silence, RealtimeError):
+                raise
+            raise SessionTimeout(f"{self.endpoint.name} has not answered a request within {timeout_s} s") from None
         finally:
-            self._answers.pop(request_id, None)
+            self._waiters.pop(event_id, None)
 
     async def cancel_response(self) -> None:
         """Stop what the agent generates, if it does; what was received still plays."""
@@ -485,6 +552,11 @@ class Session:
         return self.protocol.usage
 
     @property
+    def rate_limits(self) -> list[ev.RateLimit]:
+        """What may still be asked for, as the server last told."""
+        return self.protocol.rate_limits
+
+    @property
     def is_running(self) -> bool:
         """Started and not ended."""
         return self._runner is not None and not self._is_over.is_set()
@@ -507,7 +579,10 @@ class Session:
 
     def audio_event(self, event: AudioEvent) -> None:
         """Take an event of the audio side, for hosts that own it."""
+        self._emit(event)
         match event:
+            case SpeechStarted() if self.local_barge_in and self.allow_interruptions and self.is_running:
+                self._interrupt(by_server=False)
             case SpeechStopped():
                 self.protocol.latency.speech_stopped(event.time, local=True)
             case PlayoutStarted():
@@ -516,7 +591,6 @@ class Session:
                     self._emit(latency)
             case SpeechStarted() | PlayoutDrained():
                 pass
-        self._emit(event)
 
     def _take_audio_events(self) -> None:
         if self._audio is not None:
@@ -625,6 +699,9 @@ class Session:
     def _handle(self, event: ProtocolEvent) -> None:
         _logger.debug("received %s", getattr(event, "type", type(event).__name__))
         self._emit(event)
+        for waiter in self._waiters.values():
+            if waiter.take(event):
+                break
         match event:
             case ev.SessionUpdated():
                 self._set_configured()
@@ -634,16 +711,7 @@ class Session:
                 self._playout.end_item(item_id)
             case ev.ToolCall():
                 self._begin_tool(event)
-            case ev.ResponseDone(response=response):
-                answer = self._answers.get((response.metadata or {}).get(REQUEST_TAG, ""))
-                if answer is not None and not answer.done():
-                    answer.set_result(response)
             case ev.Error(error=error):
-                answer = self._answers.get(error.event_id or "")
-                if answer is not None and not answer.done():
-                    answer.set_exception(
-                        ServerError(error.message, error.code, error.param, error.event_id, error.type)
-                    )
                 _logger.info("server error %s: %s", error.code, error.message)
             case _:
                 pass
@@ -716,6 +784,35 @@ class Session:
                 task.cancel()
                 output = tool_error("cancelled: the user interrupted")
                 self._end_tool(call, output, is_error=True, duration_s=0.0, respond=False)
+
+
+class _Waiter:
+    """Somebody waits for the answer to a request: an event, or the error that names the request."""
+
+    def __init__(self, event_id: str, is_answer: Callable[[Event], bool], error: type[ServerError]) -> None:
+        self.answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        self._event_id = event_id
+        self._is_answer = is_answer
+        self._error = error
+
+    def take(self, event: Event) -> bool:
+        """Whether the event was what is waited for."""
+        if self.answer.done():
+            return False
+        if isinstance(event, ev.Error) and event.error.event_id == self._event_id:
+            refused = event.error
+            self.fail(self._error(refused.message, refused.code, refused.param, refused.event_id, refused.type))
+            return True
+        if self._is_answer(event):
+            self.answer.set_result(event)
+            return True
+        return False
+
+    def fail(self, error: BaseException) -> None:
+        """Raise where is waited."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+            self.answer.exception()  # who waited may have gone
 
 
 def _as_event(delta: Delta) -> ev.ResponseOutputAudioDelta:

@@ -89,6 +89,10 @@ class Peer:
         self._count += 1
         await self._connection.send(json.dumps({"type": kind, "event_id": f"event_{self._count}", **fields}))
 
+    async def refuse(self, event: dict[str, Any], code: str, message: str) -> None:
+        error = {"type": "invalid_request_error", "code": code, "message": message, "event_id": event["event_id"]}
+        await self.send("error", error=error)
+
     async def send_raw(self, message: str | bytes) -> None:
         await asyncio.wait_for(self._connected.wait(), PATIENCE_S)
         assert self._connection is not None

@@ -22,6 +22,7 @@ from realtime_voice import (
     ServerError,
     Session,
     SessionTimeout,
+    SpeechStarted,
     ToolCall,
     ToolResult,
     TurnLatency,
@@ -309,8 +310,7 @@ async def test_refused_question_raises_where_it_was_asked(peer: Any) -> None:
     async with open_session(peer) as session:
         question = asyncio.create_task(session.ask({"instructions": "?"}))
         create = await peer.expect("response.create")
-        error = {"type": "invalid_request_error", "code": "invalid_value", "message": "no", "param": "response"}
-        await peer.send("error", error={**error, "event_id": create["event_id"]})
+        await peer.refuse(create, "invalid_value", "no")
         with pytest.raises(ServerError, match="no"):
             await question
         await session.send_text("still here")
@@ -325,6 +325,81 @@ async def test_question_without_an_answer_ends_with_the_session(peer: Any) -> No
     await session.stop()
     with pytest.raises(ConnectionClosed, match="has ended"):
         await question
+
+
+async def test_changing_the_session(peer: Any) -> None:
+    async with open_session(peer) as session:
+        config = await session.update({"instructions": "New.", "audio": {"output": {"speed": 1.1}}})
+        assert config["instructions"] == session.config["instructions"] == "New."
+        peer.configure = False
+        change = asyncio.create_task(session.update({"audio": {"output": {"voice": "late"}}}))
+        update = await peer.expect("session.update")
+        assert update["session"] == {"type": "realtime", "audio": {"output": {"voice": "late"}}}
+        await peer.refuse(update, "cannot_update_voice", "Cannot update a conversation's voice.")
+        with pytest.raises(ConfigurationError, match="voice"):
+            await change
+        assert session.is_running
+
+
+async def test_items_are_placed_retrieved_and_removed(peer: Any) -> None:
+    async with open_session(peer) as session:
+        text = {"type": "message", "role": "system", "content": [{"type": "input_text", "text": "Now."}]}
+        await session.send_item(text, previous_item_id="root")
+        assert (await peer.expect("conversation.item.create"))["previous_item_id"] == "root"
+        with pytest.raises(ValueError, match="type"):
+            await session.send_item({"role": "user"})
+
+        question = asyncio.create_task(session.retrieve("item_u"))
+        await peer.expect("conversation.item.retrieve")
+        item = {
+            "id": "item_u",
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_audio", "audio": "AAAA"}],
+        }
+        await peer.send("conversation.item.retrieved", item=item)
+        content = (await question).content
+        assert content is not None
+        assert content[0].audio == "AAAA"
+
+        question = asyncio.create_task(session.retrieve("gone"))
+        await peer.refuse(await peer.expect("conversation.item.retrieve"), "item_retrieve_invalid_item_id", "no item")
+        with pytest.raises(ServerError, match="no item"):
+            await question
+
+        removal = asyncio.create_task(session.delete("item_u"))
+        await peer.expect("conversation.item.delete")
+        await peer.send("conversation.item.deleted", item_id="item_u")
+        await removal
+
+
+async def test_unanswered_request_does_not_wait_for_ever(peer: Any) -> None:
+    async with open_session(peer) as session:
+        with pytest.raises(SessionTimeout, match="has not answered a request"):
+            await session._answer_to("event_x", lambda _: False, timeout_s=0.01)
+        assert session._waiters == {}
+
+
+async def test_hosted_mcp_tools_and_approvals(peer: Any) -> None:
+    mcp = {"type": "mcp", "server_label": "docs", "server_url": "https://mcp.example/sse", "require_approval": "always"}
+    async with open_session(peer, tools=[mcp]) as session:
+        assert peer.received[0]["session"]["tools"] == [mcp]
+        item = {
+            "id": "mcpr_1",
+            "type": "mcp_approval_request",
+            "server_label": "docs",
+            "name": "find",
+            "arguments": "{}",
+        }
+        await peer.begin_response()
+        await peer.send("response.output_item.done", response_id="resp_1", output_index=0, item=item)
+        asked = await next_event(session, ev.ResponseOutputItemDone)
+        await session.approve(asked.item.id, approve=False, reason="not today")
+        answer = (await peer.expect("conversation.item.create"))["item"]
+        assert (answer["type"], answer["approve"], answer["reason"]) == ("mcp_approval_response", False, "not today")
+        await peer.send("rate_limits.updated", rate_limits=[{"name": "tokens", "remaining": 7}])
+        await next_event(session, ev.RateLimitsUpdated)
+        assert session.rate_limits[0].remaining == 7
 
 
 async def test_broken_messages_end_nothing(peer: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -454,8 +529,7 @@ async def test_nothing_heard_is_deleted_and_refused_truncates_are_corrected(peer
         assert cut.heard == "half"
         refused = await peer.expect("conversation.item.truncate")
         message = f"Audio content of 150ms is already shorter than {refused['audio_end_ms']}ms"
-        error = {"type": "invalid_request_error", "code": "invalid_value", "message": message}
-        await peer.send("error", error={**error, "event_id": refused["event_id"]})
+        await peer.refuse(refused, "invalid_value", message)
         assert (await peer.expect("conversation.item.truncate"))["audio_end_ms"] == 150
         assert session.is_running
 
@@ -471,6 +545,21 @@ async def test_interruptions_can_be_switched_off(peer: Any) -> None:
         await next_event(session, ev.InputAudioBufferSpeechStarted)
         await peer.nothing()
         assert talk.audio.playout.active
+
+
+async def test_local_speech_interrupts_where_asked(peer: Any) -> None:
+    talk = Talk(peer, local_barge_in=True)
+    async with talk.session as session:
+        await peer.begin_response("resp_3")
+        await peer.speak("one two three four", 400, response="resp_3", done=False)
+        await talk.received(400)
+        talk.listen(200)
+        session.audio_event(SpeechStarted(sample=0, time=0.0))
+        assert (await peer.expect("response.cancel"))["response_id"] == "resp_3"
+        assert (await peer.expect("conversation.item.truncate"))["audio_end_ms"] == 200
+        await peer.send("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
+        await next_event(session, ev.InputAudioBufferSpeechStarted)
+        await peer.nothing()  # the server's word comes second and changes nothing
 
 
 async def test_latency_of_a_turn(peer: Any) -> None:
