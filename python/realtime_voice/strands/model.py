@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import uuid
 import warnings
@@ -16,6 +17,7 @@ from strands.bidi.types import AudioDelta, BidiConnectionStartEvent, BidiMessage
 from realtime_voice import endpoint
 from realtime_voice.audio import AudioEvent
 from realtime_voice.errors import ConnectError, ConnectionClosed, RealtimeError
+from realtime_voice.protocol import tool_error
 from realtime_voice.session import Session, connect
 from realtime_voice.strands import config as options
 from realtime_voice.strands.content import CALL_ID_LENGTH, function_tool, history_items, message_items
@@ -41,6 +43,9 @@ CONFIGURE_S = 2.0
 STABLE_S = 10.0
 LOSSES = 3
 """So many connections in a row may be lost before they have lived `STABLE_S` seconds; then the loss is an error."""
+
+TOOL_S = 60.0
+"""After so long without a result of a tool the model is told that there is none; one that comes later is told too."""
 
 CONNECT_WAITS_S = (0.0, 0.5, 1.0, 2.0, 4.0)
 """Before each attempt to renew a connection while the endpoint cannot be reached."""
@@ -183,7 +188,9 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         """Called with every event of the wire and of the conversation as the agent takes it; set at any time."""
         self._connection: _Connection | None = None
         self._playout: Playout | None = None
-        self._pending_calls: set[str] = set()
+        self._pending_calls: dict[str, asyncio.TimerHandle] = {}
+        self._late_calls: dict[str, str] = {}  # calls answered in place of their tool -> the tool's name
+        self._tasks: set[asyncio.Task[None]] = set()
         self._losses = 0
 
     # Configuration
@@ -211,6 +218,11 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
     def get_audio_config(self) -> AudioConfig:
         """Return the format of the application's audio, both ways; always PCM16."""
         return self._audio_config
+
+    @property
+    def _connection_id(self) -> str | None:
+        """Strands' agent loop reads the connection's id by this name."""
+        return None if self._connection is None else self._connection.id
 
     @property
     def wires(self) -> tuple[Wire, Wire]:
@@ -262,7 +274,7 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         del kwargs
         if self._connection is not None:
             raise RuntimeError("model already started | call stop before starting again")
-        self._pending_calls.clear()
+        self._forget_calls()
         self._losses = 0
         self._connection = await self._open(system_prompt, tools, messages)
 
@@ -305,6 +317,7 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
 
     async def stop(self) -> None:
         """End the connection; more calls do nothing."""
+        self._forget_calls()
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.session.stop()
@@ -390,16 +403,53 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
             raise ValueError(f"content_type=<{type(content).__name__}> | send an AudioDelta or a BidiMessage")  # noqa: TRY004
 
     async def _send_message(self, connection: _Connection, message: BidiMessage) -> None:
-        session = connection.session
         for item in message_items(message):
             if item["type"] == "function_call_output":
-                call_id = item["call_id"]
-                self._pending_calls.discard(call_id)
-                # A call made before a renewal is known to the new session by the id its history gave it.
-                known_as = call_id if call_id in connection.calls else call_id[:CALL_ID_LENGTH]
-                await session.send_tool_result(known_as, item["output"], respond=not self._pending_calls)
+                await self._answer_call(connection, item["call_id"], item["output"])
             else:
-                await session.send_item(item, respond=True)
+                await connection.session.send_item(item, respond=True)
+
+    async def _answer_call(self, connection: _Connection, call_id: str, output: str) -> None:
+        timer = self._pending_calls.pop(call_id, None)
+        if timer is not None:
+            timer.cancel()
+        late = self._late_calls.pop(call_id, None)
+        if late is not None:  # a call has one output only
+            text = f"The result of {late}, which took longer than expected: {output}"
+            content = [{"type": "input_text", "text": text}]
+            await connection.session.send_item({"type": "message", "role": "system", "content": content}, respond=True)
+            return
+        # A call made before a renewal is known to the new session by the id its history gave it.
+        known_as = call_id if call_id in connection.calls else call_id[:CALL_ID_LENGTH]
+        await connection.session.send_tool_result(known_as, output, respond=not self._pending_calls)
+
+    def _await_call(self, connection: _Connection, call_id: str, name: str) -> None:
+        """Note a call that the agent's tools are to answer, and see to it that the model does not wait for ever."""
+        connection.calls.add(call_id)
+        loop = asyncio.get_running_loop()
+        self._pending_calls[call_id] = loop.call_later(TOOL_S, self._give_up, call_id, name)
+
+    def _give_up(self, call_id: str, name: str) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        reason = f"{name} has not answered within {TOOL_S:g} s"
+        logger.warning("tool_use_id=<%s> | %s: the model is told so", call_id, reason)
+
+        async def tell() -> None:
+            with contextlib.suppress(RealtimeError):  # whoever reads the connection finds out why
+                await self._answer_call(connection, call_id, tool_error(reason))
+            self._late_calls[call_id] = name
+
+        task = asyncio.create_task(tell(), name="tool given up")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _forget_calls(self) -> None:
+        for timer in self._pending_calls.values():
+            timer.cancel()
+        self._pending_calls.clear()
+        self._late_calls.clear()
 
     async def receive(self) -> AsyncGenerator[BidiOutputEvent, None]:
         """Yield the events of the present connection until it ends.
@@ -420,9 +470,8 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
                     self.observer(event)
                 for output in connection.translator.translate(event):
                     if isinstance(output, BidiToolUseBlocksEvent):
-                        calls = [use["toolUseId"] for use in output.tool_uses]
-                        connection.calls.update(calls)
-                        self._pending_calls.update(calls)
+                        for use in output.tool_uses:
+                            self._await_call(connection, use["toolUseId"], use["name"])
                     yield output
                 connection.progress()
         except ConnectionClosed as error:
@@ -471,8 +520,7 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
                 await connection.answered()
                 if connection.translator.spoke:
                     return
-                self._pending_calls.discard(call_id)
-                await connection.session.send_tool_result(call_id, GOODBYE, respond=True)
+                await self._answer_call(connection, call_id, GOODBYE)
                 await connection.answered(begun=False)
         except TimeoutError:
             logger.warning("no goodbye within %s s", timeout_s)

@@ -43,7 +43,9 @@ class Peer:
         self.paths.append(socket.request.path)
         self.headers.append(socket.request.headers)
         self.received.append(received)
-        self.sockets.append(socket)
+        async with self._news:
+            self.sockets.append(socket)
+            self._news.notify_all()
         with suppress(ConnectionClosed):
             await self.say({"type": "session.created", "session": {"type": "realtime", "id": "sess_1"}}, to=socket)
             async for message in socket:
@@ -65,6 +67,11 @@ class Peer:
         socket = to or self.sockets[-1]
         for event in events:
             await socket.send(json.dumps({"event_id": "event_1", **event}))
+
+    async def connected(self, count: int) -> None:
+        """Wait until `count` connections have been made and the newest has said something."""
+        async with asyncio.timeout(PATIENCE_S), self._news:
+            await self._news.wait_for(lambda: len(self.sockets) >= count and bool(self.received[-1]))
 
     async def got(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait until the newest connection has brought `count` events of a kind; return all of that kind."""

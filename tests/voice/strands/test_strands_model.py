@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from realtime_voice.audio import Wire
-from realtime_voice.errors import AuthenticationError, ConfigurationError, ConnectError
+from realtime_voice.errors import AuthenticationError, ConfigurationError, ConnectError, RealtimeError, ServerError
 from realtime_voice.strands import BidiAgent, BidiOpenAIRealtimeModel, BidiSessionEvent
 from realtime_voice.strands import model as model_module
 from strands.bidi.models import AudioCapable, BidiModel, ConnectionTimeoutError, Restartable
@@ -334,6 +334,55 @@ async def test_a_failed_transcription_and_an_error_end_nothing(peer: Peer) -> No
     finally:
         await events.aclose()
         await model.stop()
+
+
+async def test_a_tool_that_never_returns(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_module, "TOOL_S", 0.05)
+    model = make(peer)
+    await model.start()
+    events = model.receive()
+    try:
+        await peer.say(created(), function_call("a"), done())
+        await take(events, 4)
+        (output,) = await peer.got("conversation.item.create")
+        assert output["item"]["call_id"] == "a"
+        assert "calculator has not answered" in output["item"]["output"]
+        await peer.got("response.create")
+        await peer.say(created("r2"), done("r2"))
+        await take(events, 2)
+        await model.send(result("a", "late"))
+        late = (await peer.got("conversation.item.create", 2))[1]["item"]
+        assert (late["type"], late["role"]) == ("message", "system")
+        assert "late" in late["content"][0]["text"]
+        await peer.got("response.create", 2)
+    finally:
+        await events.aclose()
+        await model.stop()
+
+
+async def test_what_ends_a_run_is_raised_as_it_is(peer: Peer) -> None:
+    peer.refusal = {"code": "invalid_value", "message": "No such voice.", "param": "session.audio.output.voice"}
+    with pytest.raises(ConfigurationError, match="No such voice"):
+        await BidiAgent(model=make(peer)).run(inputs=[], outputs=[])
+    peer.refusal = None
+    agent = BidiAgent(model=make(peer))
+    run = asyncio.create_task(agent.run(inputs=[], outputs=[]))
+    await peer.connected(2)
+    error = {"type": "invalid_request_error", "code": "insufficient_quota", "message": "You are out of money."}
+    await peer.say({"type": "error", "error": error})
+    with pytest.raises(ServerError, match="out of money"):
+        await asyncio.wait_for(run, 10)
+
+
+async def test_connections_lost_as_soon_as_they_stand_end_the_run(peer: Peer) -> None:
+    agent = BidiAgent(model=make(peer))
+    run = asyncio.create_task(agent.run(inputs=[], outputs=[]))
+    for count in range(1, 5):
+        await peer.connected(count)
+        peer.sockets[-1].transport.abort()
+    with pytest.raises(RealtimeError):
+        await asyncio.wait_for(run, 20)
+    assert len(peer.sockets) <= 4 + len(model_module.CONNECT_WAITS_S)
 
 
 # Renewal
