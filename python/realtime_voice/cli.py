@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import importlib.util
+import logging
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ EXTRAS: Final = {
     "local": ("aiohttp", "pocketsphinx", "espeakng_loader"),
 }
 """What each extra brings, by import name."""
+STOP_S: Final = 0.9
+"""How long an interrupted command may take to close what it has open."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,8 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except (RealtimeError, ValueError, OSError, ImportError) as error:
-        print(f"realtime {options.command}: {error}", file=sys.stderr)  # noqa: T201
-        return 1
+        return _refuse(options.command, str(error))
+    except Exception as error:
+        logging.getLogger(__name__).debug("unexpected", exc_info=True)
+        return _refuse(options.command, f"unexpected {type(error).__name__}: {error}")
+
+
+def _refuse(command: str, words: str) -> int:
+    print(f"realtime {command}: {' '.join(words.split())}", file=sys.stderr)  # noqa: T201
+    return 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -244,9 +254,21 @@ def _until_interrupted(run: Callable[[asyncio.Event], Coroutine[Any, Any, int]])
                 os._exit(128 + number)  # files are whole at any moment
             stop.set()
 
-        with suppress(NotImplementedError):  # Windows: KeyboardInterrupt does it
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, interrupted, number)
-        return await run(stop)
+        running = asyncio.ensure_future(run(stop))
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            await asyncio.wait({running}, timeout=STOP_S)
+            status = running.result() if running.done() else 130
+            # Everything of ours is closed. What others leave to the interpreter's end (threads of tools that never
+            # return, large libraries taken down) is not worth the user's second.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+        stopping.cancel()
+        return running.result()
 
     return asyncio.run(supervise())

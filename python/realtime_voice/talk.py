@@ -24,6 +24,7 @@ from realtime_voice.events import (
     InputAudioBufferSpeechStopped,
     ResponseCreated,
     ResponseDone,
+    SessionUpdated,
     ToolCall,
     ToolResult,
     Usage,
@@ -77,12 +78,14 @@ class Conversation:
         """Set when the agent was asked to end the conversation."""
         self.watchers: list[Callable[[object], object]] = []
         """Called with every event besides."""
-        self.say: asyncio.Future[Callable[[str], Awaitable[object]]] = asyncio.get_running_loop().create_future()
-        """Sends typed text, once the agent is there."""
+        self.say: Callable[[str], Awaitable[object]] | None = None
+        """Sends typed text to the agent that has begun."""
         self._loop = asyncio.get_running_loop()
         self._responses: set[str] = set()
         self._tools: set[str] = set()
         self._user_speaks = False
+        self.begun = asyncio.Event()
+        """Set when the agent is there."""
         self._busy_at = self._loop.time()
         audio.observer = self.observe
 
@@ -90,6 +93,8 @@ class Conversation:
         """Take any event of the session or of the audio side."""
         now = self._loop.time()
         match event:
+            case SessionUpdated():
+                self.begun.set()
             case ResponseCreated(response=response):
                 self._responses.add(response.id or "")
             case ResponseDone(response=response):
@@ -180,7 +185,8 @@ async def talk(options: TalkOptions, stop: asyncio.Event) -> int:
             console.close()
             if options.timeline is not None:
                 conversation.builder.timeline.save(options.timeline)
-            print(conversation.summary(), flush=True)  # noqa: T201 - this is the command's output
+            if conversation.begun.is_set():
+                print(conversation.summary(), flush=True)  # noqa: T201 - this is the command's output
     return 0
 
 
@@ -238,7 +244,7 @@ async def _session(options: TalkOptions, url: str | None, tools: Sequence[Any], 
         audio=conversation.audio,
     )
     async with session:
-        conversation.say.set_result(session.send_text)
+        conversation.say = session.send_text
 
         async def listen() -> None:
             async for event in session:
@@ -293,7 +299,7 @@ async def _strands(options: TalkOptions, url: str | None, tools: Sequence[Any], 
 
     agent.add_hook(before, BeforeToolCallEvent)
     agent.add_hook(after, AfterToolCallEvent)
-    conversation.say.set_result(agent.send)
+    conversation.say = agent.send
     audio_io = BidiAudioIO(audio=conversation.audio)
     await agent.run(inputs=[audio_io.input()], outputs=[audio_io.output()])
 
@@ -422,12 +428,18 @@ async def _typed(conversation: Conversation) -> None:
             loop.call_soon_threadsafe(lines.put_nowait, "\0")
 
     threading.Thread(target=read, name="stdin", daemon=True).start()
-    say = await asyncio.shield(conversation.say)
+    await conversation.begun.wait()
     while (line := await lines.get()) != "\0":
-        if line:
+        if line and conversation.say is not None:
             conversation.console.line("you", f"“{line}”", loop.time())
-            await say(line)
+            await conversation.say(line)
+            if not _is_terminal():  # a script waits for its answers
+                await conversation.quiet(1.0)
     await conversation.quiet()
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 class _Controls:
@@ -461,6 +473,6 @@ class _Controls:
 
     def status(self) -> str:
         """Say what the keys have done and what they can do."""
-        talk = ("  [space] " + ("TALKING" if self._talking else "to talk")) if self._push_to_talk else ""
-        mute = "MUTED" if self._muted else "mute"
-        return f"volume {self._audio.volume * 100:.0f} %{talk}   [m] {mute} [p] push-to-talk [+ -] volume [q] quit"
+        talk = (" TALKING" if self._talking else " [space] to talk") if self._push_to_talk else ""
+        mute = "MUTED [m]" if self._muted else "[m]ute"
+        return f"{self._audio.volume * 100:.0f} %{talk} {mute} [p]ush-to-talk [+-] [q]uit"

@@ -1,0 +1,286 @@
+"""The command: every failure is one line and a status, every ending leaves whole files."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import wave
+from importlib import resources
+
+import numpy as np
+import pytest
+from realtime_voice import talk
+from realtime_voice.audio import FileAudioIO, SplitAudioIO, VirtualAudioIO, device
+from realtime_voice.cli import main
+from realtime_voice.console import Console
+from realtime_voice.errors import AudioDeviceError
+from realtime_voice.events import Response, ResponseCreated, ResponseDone, ResponseUsage, ToolCall, ToolResult
+from realtime_voice.server import Heard, Say, Speech, serve
+from realtime_voice.timeline import Span, Timeline
+
+KEYS = ("OPENAI_API_KEY", "OPENAI_REALTIME_URL", "OPENAI_WEBSOCKET_BASE_URL", "OPENAI_BASE_URL")
+
+
+@pytest.fixture(autouse=True)
+def _no_endpoint(monkeypatch):
+    for name in KEYS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def speech():
+    """A spoken question."""
+    with resources.as_file(resources.files("realtime_voice") / "data/speech/what_is_twelve_times_seven.wav") as path:
+        yield path
+
+
+class Ears:
+    def listen(self, _tools):
+        return self
+
+    def accept(self, pcm):
+        pass
+
+    async def finish(self):
+        return Heard("what is twelve times seven")
+
+    def cancel(self):
+        pass
+
+
+class Voice:
+    async def speak(self, text, *, rate, voice, speed):
+        return Speech(b"\x00\x10" * (rate // 50 * len(text.split())))
+
+
+def fails(capsys, *arguments):
+    """The one line on stderr of a command that must fail."""
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1, error
+    return error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--input", "nowhere.wav", "--output", "none"], r"cannot read nowhere\.wav: No such file"),
+        (["--input", __file__, "--output", "none"], "is not a WAV file"),
+        (["--input", "none", "--output", "nowhere/out.wav", "--url", "ws://127.0.0.1:9"], r"cannot write nowhere/out"),
+        (["--tool", "os"], "give MODULE:NAME"),
+        (["--tool", "nowhere:f"], "No module named 'nowhere'"),
+        (["--tool", "os:nothing"], "os has no nothing"),
+        (["--url", "ftp://x"], "must be a ws://"),
+        (["--input", "mic", "--output", "x.wav", "--record", "y.wav"], "--record needs both sides"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(capsys, arguments, words):
+    assert re.search(words, fails(capsys, "talk", "--agent", "session", *arguments))
+
+
+@pytest.mark.parametrize("agent", ["session", "strands"])
+def test_an_unreachable_endpoint_is_one_line(capsys, agent):
+    arguments = ("talk", "--agent", agent, "--input", "none", "--output", "none", "--url", "ws://127.0.0.1:9")
+    assert "cannot reach ws://127.0.0.1:9/realtime" in fails(capsys, *arguments)
+
+
+@pytest.mark.parametrize("agent", ["session", "strands"])
+async def test_a_refused_key_is_one_line(capsys, agent):
+    async with serve(api_key="right", recognizer=Ears(), synthesizer=Voice()) as server:
+        arguments = ("talk", "--agent", agent, "--input", "none", "--output", "none", "--url", server.url)
+        error = await asyncio.to_thread(fails, capsys, *arguments)
+    assert "API key" in error
+    assert "right" not in error
+
+
+async def test_a_recorded_question_is_answered_and_everything_is_kept(capsys, tmp_path, speech):
+    out, both, kept = tmp_path / "out.wav", tmp_path / "both.wav", tmp_path / "kept.json"
+    async with serve(recognizer=Ears(), synthesizer=Voice()) as server:
+        status = await asyncio.to_thread(
+            main,
+            [
+                *("talk", "--agent", "session", "--url", server.url, "--input", str(speech), "--output", str(out)),
+                *("--record", str(both), "--timeline", str(kept)),
+            ],
+        )
+    shown = capsys.readouterr().out
+    assert status == 0
+    assert "“what is twelve times seven”" in shown
+    assert 'calculator(expression="12 * 7")' in shown
+    assert "→ 84" in shown
+    assert re.search(r"end of speech → first audio received \d\.\d+ s → first audio played \d\.\d+ s", shown)
+    assert re.search(r"usage: 2 responses, \d+ tokens in .*; heard [01]\.\d s, spoke \d\.\d s", shown)
+    with wave.open(str(out)) as file:
+        assert np.abs(np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(int)).max() > 3000
+    with wave.open(str(both)) as file:
+        sides = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(int).reshape(-1, 2)
+    assert (np.abs(sides).max(axis=0) > 3000).all()
+    assert main(["timeline", str(kept)]) == 0
+    assert "→ 84" in (tmp_path / "kept.svg").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_it_with_whole_files(tmp_path, number):
+    out = tmp_path / "out.wav"
+    command = [sys.executable, "-m", "realtime_voice", "talk", "--local", "--agent", "session", "--input", "none"]
+    with subprocess.Popen(
+        [*command, "--output", str(out)], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    ) as process:
+        for _ in range(400):
+            if out.exists() and out.stat().st_size > 2 * 48000:
+                break
+            signal.sigtimedwait([], 0.05)
+        process.send_signal(number)
+        shown, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert shown.startswith("usage:")
+    with wave.open(str(out)) as file:
+        assert file.getnframes() * 2 + 44 == out.stat().st_size
+
+
+def test_serve_prints_its_address_and_ends_on_interrupt():
+    command = [sys.executable, "-m", "realtime_voice", "serve", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert re.match(r"listening on ws://127\.0\.0\.1:\d+/v1/realtime", line)
+    assert process.returncode == 0
+
+
+async def test_typed_lines_are_answered_in_turn(capsys, monkeypatch):
+    class Echo:
+        async def respond(self, context):
+            yield Say(context.items[-1].content[0].text)
+
+    monkeypatch.setattr(sys, "stdin", iter(["hello there\n", "\n", "good bye\n"]))
+    monkeypatch.setattr(talk, "_is_terminal", lambda: False)
+    async with serve(recognizer=Ears(), synthesizer=Voice(), brain=Echo()) as server:
+        arguments = ["talk", "--text", "--agent", "session", "--url", server.url, "--output", "none"]
+        assert await asyncio.to_thread(main, arguments) == 0
+    said = re.findall(r"(you|agent)  “(.*)”", capsys.readouterr().out)
+    assert said == [("you", "hello there"), ("agent", "hello there"), ("you", "good bye"), ("agent", "good bye")]
+
+
+def test_without_sound_the_error_says_what_else_to_do(capsys, monkeypatch):
+    def missing():
+        raise AudioDeviceError("PortAudio is not installed: apt-get install libportaudio2; or use files: --input FILE")
+
+    monkeypatch.setattr(device, "_sounddevice", missing)
+    error = fails(capsys, "talk", "--agent", "session", "--url", "ws://127.0.0.1:9")
+    assert "libportaudio2" in error
+    assert "--input FILE" in error
+    assert "libportaudio2" in fails(capsys, "devices")
+    assert main(["doctor"]) == 1
+    assert "NO  sound: PortAudio is not installed" in capsys.readouterr().out
+
+
+def test_a_timeline_that_is_none_is_one_line(capsys, tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text("{}x")
+    assert "x.json is not a saved timeline" in fails(capsys, "timeline", str(path))
+    assert "No such file" in fails(capsys, "timeline", str(tmp_path / "none"))
+    Timeline(spans=[Span("user", 0.0, 1.0, "hi")]).save(path)
+    assert main(["timeline", str(path), "-o", str(tmp_path / "y.svg")]) == 0
+    assert (tmp_path / "y.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize("arguments", [[], ["sing"], ["serve", "--port", "70000"], ["talk", "--agent", "none"]])
+def test_wrong_usage_is_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert "usage: realtime" in capsys.readouterr().err
+
+
+def test_the_module_is_the_command():
+    shown = subprocess.run(
+        [sys.executable, "-m", "realtime_voice", "--help"], capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+    for command in ("talk", "serve", "devices", "doctor", "timeline", "demo"):
+        assert command in shown
+
+
+def test_tools_come_from_modules(tmp_path, monkeypatch):
+    (tmp_path / "my_tools.py").write_text("def double(x: int) -> int:\n    return 2 * x\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    assert talk.load_tool("my_tools:double")(4) == 8
+
+
+@pytest.mark.parametrize(
+    ("expression", "result"),
+    [("12 * 7", "84"), ("-(2 + 3) ** 2", "-25"), ("10 / 4", "2.5"), ("7 // 2 % 2", "1"), ("1e3+1", "1001")],
+)
+def test_the_calculator_calculates(expression, result):
+    assert talk.calculator(expression) == result
+
+
+@pytest.mark.parametrize("expression", ["__import__('os')", "9 ** 99999", "x + 1", "'a' * 9", "1 +", "1 / 0"])
+def test_the_calculator_does_nothing_else(expression):
+    with pytest.raises((ValueError, SyntaxError, ZeroDivisionError)):
+        talk.calculator(expression)
+
+
+async def test_audio_sides_are_those_asked_for(speech, tmp_path):
+    def sides(**options):
+        return talk.open_audio(talk.TalkOptions(**options))
+
+    assert isinstance(sides(), device.DeviceAudioIO)
+    assert isinstance(sides(input=str(speech), output=str(tmp_path / "o.wav")), FileAudioIO)
+    assert isinstance(sides(input="none", output="none"), FileAudioIO)
+    mixed = sides(input=str(speech))
+    assert isinstance(mixed, SplitAudioIO)
+    assert isinstance(mixed.speaker, device.DeviceAudioIO)
+    assert isinstance(sides(output="none").microphone, device.DeviceAudioIO)
+
+
+async def test_a_conversation_knows_when_nothing_goes_on(capsys):
+    audio = VirtualAudioIO()
+    conversation = talk.Conversation(audio, Console(), "t")
+    assert not conversation.busy
+    conversation.observe(ResponseCreated(event_id="e", response=Response(id="r")))
+    assert conversation.busy
+    conversation.observe(ToolCall(call_id="c", name="f", arguments={}))
+    usage = ResponseUsage(total_tokens=3, input_tokens=2, output_tokens=1)
+    conversation.observe(ResponseDone(event_id="e", response=Response(id="r", usage=usage)))
+    assert conversation.busy
+    conversation.observe(ToolResult(call_id="c", name="f", output=""))
+    assert not conversation.busy
+    audio.say(bytes(480), 48000)
+    assert conversation.busy
+    assert "2 tokens in" in conversation.summary()
+
+
+async def test_keys_do_what_they_say():
+    audio = VirtualAudioIO()
+    stop = asyncio.Event()
+    controls = talk._Controls(talk.Conversation(audio, Console(), "t"), stop)
+    controls.pressed("m")
+    assert (audio.muted, "MUTED" in controls.status()) == (True, True)
+    controls.pressed("m")
+    assert not audio.muted
+    controls.pressed("p")
+    assert audio.muted  # until the key is held
+    controls.pressed(" ")
+    assert (audio.muted, "TALKING" in controls.status()) == (False, True)
+    controls.pressed("p")
+    assert not audio.muted
+    for _ in range(50):
+        controls.pressed("+")
+    assert audio.volume == 4.0
+    for _ in range(50):
+        controls.pressed("-")
+    assert audio.volume == 0.0
+    controls.pressed("x")
+    assert not stop.is_set()
+    controls.pressed("q")
+    assert stop.is_set()
+
+
+def test_saved_timelines_are_json(tmp_path):
+    Timeline(spans=[Span("tool", 0.0, 1.0)]).save(tmp_path / "t.json")
+    assert json.loads((tmp_path / "t.json").read_text())["spans"][0]["lane"] == "tool"
