@@ -8,6 +8,10 @@
 #include "rc_g711.h"
 #include "rc_resample.h"
 
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
+
 /* Append message ----------------------------------------------------------------------------- */
 
 #define LITERAL_SIZE(literal) (sizeof(literal) - 1)
@@ -96,6 +100,7 @@ typedef struct {
     const char *start;
     const char *at;
     const char *end;
+    int escaped; /* whether the string read last holds escapes */
     rc_frame_error *error;
 } walk;
 
@@ -157,20 +162,26 @@ static int skip_escape(walk *json)
     return 1;
 }
 
-/* Skips eight bytes at a time while none of them is a quote, a backslash or a control character.
- * (x - 0x01..) & ~x & 0x80.. finds a zero byte: S. E. Anderson, Bit Twiddling Hacks.) */
-static void skip_plain(walk *json)
+/* Skips what is neither a quote, a backslash nor a control character. */
+static inline void skip_plain(walk *json)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
-    while (json->end - json->at >= 8) {
-        uint64_t bytes;
-        memcpy(&bytes, json->at, 8);
-        uint64_t quote = bytes ^ (ones * '"'), backslash = bytes ^ (ones * '\\');
-        uint64_t found = ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | ((bytes - ones * 0x20) & ~bytes);
-        if (found & tops)
+    const char *at = json->at, *end = json->end;
+#ifdef __SSE2__ /* part of every x86-64 */
+    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), control = _mm_set1_epi8(0x1f);
+    for (; end - at >= 16; at += 16) {
+        __m128i text = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i special = _mm_or_si128(_mm_cmpeq_epi8(text, quote), _mm_cmpeq_epi8(text, backslash));
+        special = _mm_or_si128(special, _mm_cmpeq_epi8(_mm_max_epu8(text, control), control));
+        int found = _mm_movemask_epi8(special);
+        if (found != 0) {
+            json->at = at + __builtin_ctz((unsigned)found);
             return;
-        json->at += 8;
+        }
     }
+#endif
+    while (at < end && *at != '"' && *at != '\\' && (unsigned char)*at >= 0x20)
+        at++;
+    json->at = at;
 }
 
 static int read_string(walk *json, rc_json_text *text)
@@ -178,17 +189,16 @@ static int read_string(walk *json, rc_json_text *text)
     if (!expect(json, '"', "expected a string"))
         return 0;
     text->text = json->at;
+    json->escaped = 0;
     for (;;) {
         skip_plain(json);
-        /* one of the next eight bytes is special, or the end is near */
-        while (json->at < json->end && *json->at != '"' && *json->at != '\\' && (unsigned char)*json->at >= 0x20)
-            json->at++;
         char c = peek(json);
-        if (c == '"' && json->at < json->end)
+        if (c == '"')
             break;
         if (c != '\\')
             return fail_here(json, "control character in a string");
         json->at++;
+        json->escaped = 1;
         if (!skip_escape(json))
             return 0;
     }
@@ -379,18 +389,16 @@ size_t rc_json_unescape(char *out, rc_json_text text)
 
 /* Delta message ------------------------------------------------------------------------------ */
 
-/* Whether a string says `literal`, also when it says it in escapes. */
-static int says(rc_json_text text, const char *literal, size_t size)
+/* Whether the string read last says `literal`, in escapes or not. */
+static inline int says(const walk *json, rc_json_text text, const char *literal, size_t size)
 {
     char plain[6 * 32]; /* every character of the longest literal (27) as \u0000 */
-    if (text.length == size)
-        return memcmp(text.text, literal, size) == 0;
-    if (text.length < size || text.length > 6 * size || memchr(text.text, '\\', text.length) == NULL)
-        return 0;
-    return rc_json_unescape(plain, text) == size && memcmp(plain, literal, size) == 0;
+    if (!json->escaped)
+        return text.length == size && memcmp(text.text, literal, size) == 0;
+    return text.length <= 6 * size && rc_json_unescape(plain, text) == size && memcmp(plain, literal, size) == 0;
 }
 
-#define SAYS(text, literal) says(text, literal, LITERAL_SIZE(literal))
+#define SAYS(text, literal) says(json, text, literal, LITERAL_SIZE(literal))
 
 /* What is known of a message before its end is reached. Keys that matter in a delta may stand
  * before the type and mean something else in other messages, so what is wrong with them counts
@@ -502,7 +510,7 @@ static int read_message(walk *json, findings *found)
 
 int rc_delta_find(rc_delta *delta, const char *message, size_t length, rc_frame_error *error)
 {
-    walk json = {message, message, message + length, error};
+    walk json = {message, message, message + length, 0, error};
     rc_json_text nothing = {message, 0};
     findings found = {{nothing, nothing, nothing, 0, 0}, 0, 0, {0, NULL}};
     switch (read_message(&json, &found)) {

@@ -52,6 +52,7 @@ cdef int _malformed(rc_frame_error error, size_t offset) except -1:
 
 @cython.final
 @cython.freelist(8)
+@cython.no_gc  # bytes and str only: no cycles
 cdef class Delta:
     @property
     def audio(self):
