@@ -1,0 +1,97 @@
+"""One `response.output_audio.delta` message to samples ready for the device, 24 kHz PCM16."""
+
+import base64
+import json
+import random
+
+import pytest
+
+from realtime_core import DeltaDecoder, Ring
+
+
+def message_of(pcm: bytes) -> bytes:
+    event = {
+        "type": "response.output_audio.delta",
+        "event_id": "event_CCXGRvtUVrax5SJAnNOWZ",
+        "response_id": "resp_CCXGQ4e1ht4cOraEYcuR2",
+        "item_id": "item_CCXGQ22EVLZ1kUcnhgOsB",
+        "output_index": 0,
+        "content_index": 0,
+        "delta": base64.b64encode(pcm).decode(),
+    }
+    return json.dumps(event).encode()
+
+
+def ours(samples):
+    ring = Ring(10 * 24000)
+    decoder, out = DeltaDecoder(ring, 24000), bytearray(2 * samples)
+
+    def run(message):
+        delta = decoder.feed(message)
+        ring.read_into(out)
+        return delta.item_id, out
+
+    return run
+
+
+def json_base64(_samples):  # strands-agents, livekit-agents, openai-agents
+    def run(message):
+        event = json.loads(message)
+        return event["item_id"], base64.b64decode(event["delta"])
+
+    return run
+
+
+def orjson_pybase64(_samples):
+    import orjson
+    import pybase64
+
+    def run(message):
+        event = orjson.loads(message)
+        return event["item_id"], pybase64.b64decode(event["delta"])
+
+    return run
+
+
+def msgspec_pybase64(_samples):
+    import msgspec
+    import pybase64
+
+    class AudioDelta(msgspec.Struct):
+        item_id: str
+        delta: str
+
+    decoder = msgspec.json.Decoder(AudioDelta)
+
+    def run(message):
+        event = decoder.decode(message)
+        return event.item_id, pybase64.b64decode(event.delta)
+
+    return run
+
+
+@pytest.mark.parametrize("ms", [20, 100, 200, 1000])
+@pytest.mark.parametrize("make", [ours, msgspec_pybase64, orjson_pybase64, json_base64])
+def bench_delta(benchmark, make, ms):
+    """From the text of the message to PCM in a buffer; ours goes through the playout ring."""
+    benchmark.group = f"delta {ms} ms"
+    pcm = random.Random(0).randbytes(48 * ms)
+    item_id, audio = benchmark(make(len(pcm) // 2), message_of(pcm))
+    assert (item_id, bytes(audio)) == ("item_CCXGQ22EVLZ1kUcnhgOsB", pcm)
+
+
+def skip_ours(_message):
+    decoder = DeltaDecoder(Ring(16), 24000)
+    return decoder.feed
+
+
+def skip_json(_message):
+    return json.loads
+
+
+@pytest.mark.parametrize("make", [skip_ours, skip_json])
+def bench_other_message(benchmark, make):
+    """A transcript delta: recognized as not audio (ours), parsed (json)."""
+    benchmark.group = "other message"
+    message = b'{"type":"response.output_audio_transcript.delta","item_id":"item_1","delta":"Hello, how are you?"}'
+    benchmark(make(message), message)
