@@ -1062,6 +1062,8 @@ def _decode_object(message: bytes | str) -> dict[str, Any]:
         data = _object_decoder.decode(message)
     except msgspec.ValidationError:
         raise RemoteProtocolError("an event is a JSON object") from None
+    except msgspec.DecodeError as error:  # a wrong value was found before the end of broken JSON
+        raise RemoteProtocolError(f"not JSON: {error}") from None
     if not isinstance(data.get("type"), str):
         code = "invalid_type" if "type" in data else "missing_required_parameter"
         raise RemoteProtocolError("an event needs a string 'type'", code, "type", _event_id(data))

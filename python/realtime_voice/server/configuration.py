@@ -31,6 +31,10 @@ TURN_DETECTION: Mapping[str, Mapping[str, Any]] = {
     "semantic_vad": {"eagerness": "auto", "create_response": True, "interrupt_response": True},
 }  # fmt: skip
 """Keys that each kind of turn detection has, with their defaults."""
+NULLABLE = frozenset(
+    {"tracing", "prompt", "include", "transcription", "noise_reduction", "turn_detection", "idle_timeout_ms"}
+)
+"""What null switches off."""
 INITIAL_SILENCE_MS = 200
 """What a new session starts with on the wire, unlike the documented default of 500."""
 
@@ -148,9 +152,14 @@ class Configuration:
 
 
 def merge(current: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `current` with `change` merged in: `audio` and what is in it key by key, everything else replaced."""
+    """Return `current` with `change` merged in: `audio` and what is in it key by key, everything else replaced.
+
+    None switches off what can be off (NULLABLE) and leaves the rest as it is.
+    """
     result = copy.deepcopy(dict(current))
     for key, value in change.items():
+        if value is None and key not in NULLABLE:
+            continue
         if key not in {"audio", "input", "output"} or not isinstance(value, dict):
             result[key] = copy.deepcopy(value)
         else:
@@ -167,7 +176,9 @@ def _merge_turn_detection(current: Mapping[str, Any] | None, change: Mapping[str
     """Keys of the current kind survive, those of another kind do not; missing keys get the documented defaults."""
     kind = change["type"]
     kept = current if current is not None and current["type"] == kind else {}
-    return {"type": kind, **TURN_DETECTION[kind], **kept, **change}
+    known = TURN_DETECTION[kind].keys() & change.keys()
+    set_keys = {key: change[key] for key in known if change[key] is not None or key in NULLABLE}
+    return {"type": kind, **TURN_DETECTION[kind], **kept, **set_keys}
 
 
 def _whole_format(wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,7 +209,7 @@ def check_response(params: Mapping[str, Any], path: str) -> None:
 
 def _check(value: Mapping[str, Any], path: str, checks: Mapping[str, Check]) -> None:
     for key, check in checks.items():
-        if key in value:
+        if value.get(key) is not None:
             check(value[key], f"{path}.{key}")
 
 
@@ -217,14 +228,6 @@ def _number(low: float, high: float) -> Check:
             raise Refused(f"Invalid value: {value!r}. Expected a number from {low} to {high}.", param=path)
 
     return check
-
-
-def _or_null(check: Check) -> Check:
-    def nullable(value: Any, path: str) -> None:
-        if value is not None:
-            check(value, path)
-
-    return nullable
 
 
 def _object(required: tuple[str, ...] = (), /, **checks: Check) -> Check:
@@ -249,7 +252,7 @@ def _text(value: Any, path: str) -> None:
 def _turn_detection(value: Any, path: str) -> None:
     _object(("type",), type=_one_of(*TURN_DETECTION))(value, path)
     for key in value:
-        if key != "type" and key not in TURN_DETECTION[value["type"]]:
+        if key != "type" and value[key] is not None and key not in TURN_DETECTION[value["type"]]:
             raise Refused(
                 f"Unknown parameter: '{path}.{key}' for {value['type']}.", "unknown_parameter", f"{path}.{key}"
             )
@@ -260,7 +263,7 @@ def _turn_detection(value: Any, path: str) -> None:
             "threshold": _number(0, 1),
             "prefix_padding_ms": _number(0, 5_000),
             "silence_duration_ms": _number(0, 10_000),
-            "idle_timeout_ms": _or_null(_number(5_000, 30_000)),
+            "idle_timeout_ms": _number(5_000, 30_000),
             "eagerness": _one_of("low", "medium", "high", "auto"),
             "create_response": _one_of(True, False),
             "interrupt_response": _one_of(True, False),
@@ -273,7 +276,7 @@ def _tools(value: Any, path: str) -> None:
         at = f"{path}[{index}]"
         _object(("type",), type=_one_of("function", "mcp"))(tool, at)
         required = ("name",) if tool["type"] == "function" else ("server_label",)
-        _object(required, parameters=_or_null(_object()))(tool, at)
+        _object(required, parameters=_object())(tool, at)
 
 
 def _tool_choice(value: Any, path: str) -> None:
@@ -305,6 +308,11 @@ def _truncation(value: Any, path: str) -> None:
         _one_of("auto", "disabled")(value, path)
 
 
+def _tracing(value: Any, path: str) -> None:
+    if not isinstance(value, dict):
+        _one_of("auto")(value, path)
+
+
 def _metadata(value: Any, path: str) -> None:
     if len(value) > MAX_METADATA_PAIRS:
         raise Refused(f"Invalid '{path}': at most {MAX_METADATA_PAIRS} pairs are allowed.", param=path)
@@ -323,32 +331,33 @@ def _format(value: Any, path: str) -> None:
         _check(value, path, {"rate": _one_of(WIRE_RATES["audio/pcm"])})
 
 
-_OUTPUT = _object(format=_or_null(_format), voice=_voice, speed=_number(0.25, 1.5))
+_OUTPUT = _object(format=_format, voice=_voice, speed=_number(0.25, 1.5))
 _COMMON: dict[str, Check] = {
     "output_modalities": _one_of(*MODALITIES),
-    "instructions": _or_null(_text),
+    "instructions": _text,
     "tools": _tools,
     "tool_choice": _tool_choice,
     "max_output_tokens": _max_output_tokens,
-    "reasoning": _or_null(_object(effort=_or_null(_one_of(*EFFORTS)))),
+    "reasoning": _object(effort=_one_of(*EFFORTS)),
 }
 _SESSION: dict[str, Check] = {
     "type": _one_of("realtime"),
     **_COMMON,
     "truncation": _truncation,
-    "include": _or_null(_one_of([], ["item.input_audio_transcription.logprobs"])),
+    "tracing": _tracing,
+    "include": _one_of([], ["item.input_audio_transcription.logprobs"]),
     "audio": _object(
         input=_object(
             format=_format,
-            noise_reduction=_or_null(_object(("type",), type=_one_of("near_field", "far_field"))),
-            turn_detection=_or_null(_turn_detection),
+            noise_reduction=_object(("type",), type=_one_of("near_field", "far_field")),
+            turn_detection=_turn_detection,
         ),
         output=_OUTPUT,
     ),
 }
 _RESPONSE: dict[str, Check] = {
     **_COMMON,
-    "conversation": _or_null(_one_of("auto", "none")),
-    "audio": _or_null(_object(output=_OUTPUT)),
-    "metadata": _or_null(_metadata),
+    "conversation": _one_of("auto", "none"),
+    "audio": _object(output=_OUTPUT),
+    "metadata": _metadata,
 }
