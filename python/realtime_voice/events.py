@@ -919,6 +919,14 @@ class ToolCall(Struct, kw_only=True, frozen=True):
     response_id: str = ""
 
 
+class ToolProgress(Struct, kw_only=True, frozen=True):
+    """A tool that is a generator yielded a value; the model hears only of the last."""
+
+    call_id: str
+    name: str
+    value: Any
+
+
 class ToolResult(Struct, kw_only=True, frozen=True):
     """What a tool gave: `output` is the text that the model gets; with `is_error` it says what went wrong."""
 
@@ -993,7 +1001,9 @@ class Usage(Struct, kw_only=True):
             self.transcription_seconds += usage.seconds or 0.0
 
 
-SessionEvent: TypeAlias = UserTranscript | AgentTranscript | ToolCall | ToolResult | Interrupted | TurnLatency
+SessionEvent: TypeAlias = (
+    UserTranscript | AgentTranscript | ToolCall | ToolProgress | ToolResult | Interrupted | TurnLatency
+)
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------

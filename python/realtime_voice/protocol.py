@@ -156,8 +156,8 @@ REQUEST_TAG: Final = "realtime_voice_request"
 """Key in a response's metadata that leads its answer back to who asked."""
 ANSWER_TIMEOUT_S: Final = 10.0
 """How long a response that was asked for, or that a turn owes, may take to begin before the next may be asked for."""
-TOOL_PATIENCE_S: Final = 60.0
-"""How long a call without a result keeps responses waiting."""
+PATIENCE_S: Final = 60.0
+"""How long a call without a result, or speech beside the conversation, keeps responses waiting."""
 
 
 class Heard(Protocol):
@@ -224,6 +224,8 @@ class ClientProtocol:
         self._called: OrderedDict[str, None] = OrderedDict()
         self._active_id: str | None = None
         self._beside: set[str] = set()  # tags of out-of-band responses asked for, ids of those that run
+        self._spoken: dict[str, float] = {}  # those of them that are heard, since when
+        self._running_beside: set[str] = set()  # ids of those that have not been cancelled
         self._is_due = False  # a plain response.create waits for its moment
         self._special: deque[dict[str, Any]] = deque()  # response.create events with parameters that wait for theirs
         self._unseen: set[str] = set()  # items to respond to that are not yet in the server's conversation
@@ -319,8 +321,9 @@ class ClientProtocol:
     def request_response(self, params: ev.ResponseParams | Mapping[str, Any] | None = None) -> str:
         """Ask for a response as soon as there may be one. Requests without parameters are coalesced.
 
-        One outside the conversation (`conversation: "none"`) need not wait. With parameters, returns the event's id,
-        which an error names and which the answer carries in its metadata under REQUEST_TAG; otherwise "".
+        One outside the conversation (`conversation: "none"`) need not wait; the others wait while it speaks.
+        With parameters, returns the event's id, which an error names and which the answer carries in its metadata
+        under REQUEST_TAG; otherwise "".
         """
         if params is None:
             self._is_due = True
@@ -341,10 +344,13 @@ class ClientProtocol:
 
         `by_server`: the reason is the server's speech_started, on which it interrupts by itself where configured so.
         """
-        if heard or self.response is ResponseState.ACTIVE:
+        if self.response is ResponseState.ACTIVE or any(item.item_id in self.conversation for item in heard):
             self._interruptions += 1
         if not (by_server and self.server_interrupts):
             self.cancel_response()
+        for response_id in self._spoken.keys() & self._running_beside:  # no server interrupts these
+            self._send(ev.ResponseCancel(response_id=response_id), moves=False)
+        self._running_beside.clear()
         return [cut for item in heard if (cut := self._cut(item)) is not None]
 
     # --- what is known ---
@@ -370,6 +376,11 @@ class ClientProtocol:
         return detection is not None and detection.get("create_response") is not False and not self.only_transcribes
 
     @property
+    def is_quiet(self) -> bool:
+        """Nobody speaks: no response runs, is asked for or is owed, and the user is silent."""
+        return self.response is ResponseState.IDLE and self.turn is TurnState.LISTENING and not self._spoken
+
+    @property
     def only_transcribes(self) -> bool:
         """The session is a transcription session, in which no response is ever made."""
         return self.config.get("type") == "transcription"
@@ -381,7 +392,7 @@ class ClientProtocol:
 
     # --- how: sending ---
 
-    def _send(self, event: ev.ClientEvent | dict[str, Any]) -> str:
+    def _send(self, event: ev.ClientEvent | dict[str, Any], *, moves: bool = True) -> str:
         if self.session is SessionState.FAILED:
             raise LocalProtocolError(f"the session has failed, nothing can be sent any more: {self.failure}")
         event_id = self._identify(event)
@@ -393,7 +404,7 @@ class ClientProtocol:
         if kind == "input_audio_buffer.commit":
             self._commits += 1
             self.latency.speech_stopped(self._now, local=False)
-        if not _is_out_of_band(event):
+        if moves:
             self._move(kind)
         return event_id
 
@@ -426,7 +437,9 @@ class ClientProtocol:
             event["response"] = {**params, "metadata": {**(params.get("metadata") or {}), REQUEST_TAG: event_id}}
             if _is_out_of_band(event):
                 self._beside.add(event_id)
-                return self._send(event)
+                if "audio" in (params.get("output_modalities") or self.config.get("output_modalities") or ["audio"]):
+                    self._spoken[event_id] = self._now
+                return self._send(event, moves=False)
         self._special.append(event)
         self._respond_if_due()
         return event_id
@@ -445,14 +458,19 @@ class ClientProtocol:
             self.turn is TurnState.COMMITTED and self._answer_owed
         ):
             return False
-        return all(self._now - call.since >= TOOL_PATIENCE_S for call in self._calls.values())
+        waited_for = [*(call.since for call in self._calls.values()), *self._spoken.values()]
+        return all(self._now - since >= PATIENCE_S for since in waited_for)
 
     def _on_response_created(self, event: ev.ResponseCreated, _out: list[Event]) -> None:
         response = event.response
         tag = (response.metadata or {}).get(REQUEST_TAG)
-        if tag in self._beside:
+        if tag is not None and tag in self._beside:
+            response_id = response.id or ""
             self._beside.discard(tag)
-            self._beside.add(response.id or "")
+            self._beside.add(response_id)
+            if tag in self._spoken:
+                self._spoken[response_id] = self._spoken.pop(tag)
+                self._running_beside.add(response_id)
             return
         self._active_id = response.id
         self._move(event.type)
@@ -467,10 +485,15 @@ class ClientProtocol:
         if response.status_details and (error := response.status_details.error):
             self._fail_if_fatal(error.message or "the response failed", error.code, kind=error.type)
         if response.id in self._beside:
-            self._beside.discard(response.id or "")
+            self._forget_beside(response.id or "")
         elif self._active_id in {None, response.id}:
             self._active_id = None
             self._move(event.type)
+
+    def _forget_beside(self, key: str) -> None:
+        self._beside.discard(key)
+        self._running_beside.discard(key)
+        self._spoken.pop(key, None)
 
     # --- how: interruption ---
 
@@ -546,7 +569,7 @@ class ClientProtocol:
             case ev.InputAudioBufferCommit():
                 self._commits = max(0, self._commits - 1)
             case _ if _is_out_of_band(request.event):
-                self._beside.discard(error.event_id or "")
+                self._forget_beside(error.event_id or "")
             case _ if request.type == "response.create":
                 self._move("response.create refused")
         return False

@@ -65,6 +65,7 @@ APPEND_BYTES: Final = 15 * 1024 * 1024
 """Audio that one append may carry."""
 ANSWER_TIMEOUT_S: Final = 10.0
 """How long the server may take to answer a request that is answered at once."""
+FILLER_AFTER_S: Final = 1.5
 SLOW_CONSUMER_S: Final = 5.0
 TICK_S: Final = 0.5
 PLAYOUT_LOOK_S: Final = 0.02
@@ -93,6 +94,8 @@ def connect(
     silent_peer: Literal["raise", "warn"] = "raise",
     tool_timeout_s: float = TOOL_TIMEOUT_S,
     local_barge_in: bool = False,
+    filler: str | None = None,
+    filler_after_s: float = FILLER_AFTER_S,
     allow_insecure: bool = False,
 ) -> Session:
     """Prepare a session; `async with` (or `start`) opens it. Nothing connects before.
@@ -108,6 +111,7 @@ def connect(
     tool_timeout_s: how long a tool may take.
     local_barge_in: let the audio side's own speech detector interrupt, sooner than the server's; for headphones, or
     where the microphone does not hear the speaker.
+    filler: what the agent says ("One moment, please.") when a tool has run in silence for `filler_after_s`.
 
     Raises ValueError for what is wrong in the arguments.
     """
@@ -129,6 +133,8 @@ def connect(
         configure_timeout_s=configure_timeout_s,
         silent_peer=silent_peer,
         local_barge_in=local_barge_in,
+        filler=filler,
+        filler_after_s=filler_after_s,
         model=model,
     )
 
@@ -191,10 +197,14 @@ class Session:
         configure_timeout_s: float = 10.0,
         silent_peer: Literal["raise", "warn"] = "raise",
         local_barge_in: bool = False,
+        filler: str | None = None,
+        filler_after_s: float = FILLER_AFTER_S,
         model: str = "",
     ) -> None:
         if not configure_timeout_s > 0:
             raise ValueError(f"configure_timeout_s must be above 0, got {configure_timeout_s}")
+        if not filler_after_s > 0:
+            raise ValueError(f"filler_after_s must be above 0, got {filler_after_s}")
         if silent_peer not in {"raise", "warn"}:
             raise ValueError(f"silent_peer must be 'raise' or 'warn', got {silent_peer!r}")
         self.endpoint = endpoint
@@ -207,6 +217,8 @@ class Session:
         self.dropped_events = 0
         """Events that nobody took."""
         self._requested = dict(config)
+        self._filler = filler
+        self._filler_after_s = filler_after_s
         self._toolbox = toolbox or Toolbox()
         self._audio = audio
         self._playout: Playout | None = None
@@ -758,12 +770,32 @@ class Session:
     async def _run_tool(self, call: ev.ToolCall) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
+        filler = loop.call_later(self._filler_after_s, self._fill) if self._filler else None
         try:
-            output, is_error = await self._toolbox.call(call.name, call.arguments), False
+            output, is_error = (
+                await self._toolbox.call(call.name, call.arguments, lambda v: self._progress(call, v)),
+                False,
+            )
         except ToolError as error:
             output, is_error = tool_error(str(error)), True
+        finally:
+            if filler is not None:
+                filler.cancel()
         if self._tool_tasks.pop(call.call_id, None) is not None:
             self._end_tool(call, output, is_error=is_error, duration_s=loop.time() - started)
+
+    def _progress(self, call: ev.ToolCall, value: object) -> None:
+        if call.call_id in self._tool_tasks:
+            self._emit(ev.ToolProgress(call_id=call.call_id, name=call.name, value=value))
+
+    def _fill(self) -> None:
+        """Break the silence while a tool runs: have the filler said beside the conversation."""
+        if self.protocol.is_quiet and not (self._playout is not None and self._playout.active):
+            instructions = f"Say only this, in the language of the conversation: {self._filler}"
+            self.protocol.request_response(
+                {"conversation": "none", "instructions": instructions, "tool_choice": "none"}
+            )
+            self._queue_outgoing()
 
     def _end_tool(
         self, call: ev.ToolCall, output: str, *, is_error: bool, duration_s: float, respond: bool | None = None

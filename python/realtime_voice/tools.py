@@ -20,6 +20,7 @@ import inspect
 import re
 import textwrap
 import threading
+import types
 import typing
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, overload
 
@@ -28,8 +29,9 @@ import msgspec
 from realtime_voice.errors import ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
+    Progress: TypeAlias = Callable[[Any], object]
     ToolLike: TypeAlias = "Tool | Callable[..., Any] | Mapping[str, Any]"
 
 TOOL_TIMEOUT_S: Final = 30.0
@@ -93,12 +95,25 @@ class Tool:
         values = ((name, getattr(converted, name)) for name in self._arguments.__struct_fields__)
         return {name: value for name, value in values if value is not msgspec.UNSET}
 
-    async def run(self, arguments: Mapping[str, Any]) -> Any:
-        """Call the function, in a thread unless it is a coroutine function. Raises what it raises, or ToolError."""
-        values = self.convert(arguments)
+    async def run(self, arguments: Mapping[str, Any], progress: Progress | None = None) -> Any:
+        """Call the function, in a thread unless it is a coroutine function. Raises what it raises, or ToolError.
+
+        What a generator yields goes to `progress` at once; its last value (or what a synchronous one returns) is the
+        result.
+        """
+        call = functools.partial(self.function, **self.convert(arguments))
+        tell: Progress = progress or _nobody
+        if inspect.isasyncgenfunction(self.function):
+            value = None
+            async for value in call():
+                tell(value)
+            return value
         if inspect.iscoroutinefunction(self.function):
-            return await self.function(**values)
-        result = await _in_thread(functools.partial(self.function, **values), self.name)
+            return await call()
+        if inspect.isgeneratorfunction(self.function):
+            loop = asyncio.get_running_loop()
+            call = functools.partial(_exhaust, call, lambda value: loop.call_soon_threadsafe(tell, value))
+        result = await _in_thread(call, self.name)
         return await result if inspect.isawaitable(result) else result
 
 
@@ -172,8 +187,10 @@ class Toolbox:
             return False
         return not self._tools or any(config.get("name") == name for config in self.configs)
 
-    async def call(self, name: str, arguments: Mapping[str, Any]) -> str:
+    async def call(self, name: str, arguments: Mapping[str, Any], progress: Progress | None = None) -> str:
         """Run a tool; returns its result as the text that the model gets (strings as they are, the rest as JSON).
+
+        `progress` is called with what a generator yields, in the loop's thread.
 
         Raises ToolError for everything that can go wrong: unknown name, wrong arguments, an exception in the tool,
         time limit, a result without a JSON form or over the size limit. Cancelling cancels the tool.
@@ -182,7 +199,7 @@ class Toolbox:
             raise ToolError(f"there is no tool named {name!r}; there are: {', '.join(sorted(self._tools)) or 'none'}")
         chosen = self._tools[name]
         timeout_s = self.timeout_s if chosen.timeout_s is None else chosen.timeout_s
-        task = asyncio.ensure_future(chosen.run(arguments))
+        task = asyncio.ensure_future(chosen.run(arguments, progress))
         try:
             done, _ = await asyncio.wait({task}, timeout=timeout_s)
         finally:
@@ -234,6 +251,21 @@ def _result(name: str, task: asyncio.Task[Any]) -> Any:
 _threads = threading.BoundedSemaphore(THREADS)
 
 
+def _nobody(_value: object) -> None:
+    """Take progress that nobody asked for."""
+
+
+def _exhaust(generate: Callable[[], Iterator[Any]], tell: Callable[[Any], object]) -> Any:
+    """Run a generator to its end, telling each value; returns what it returns, else its last value."""
+    values, value = generate(), None
+    while True:
+        try:
+            value = next(values)
+        except StopIteration as end:
+            return value if end.value is None else end.value
+        tell(value)
+
+
 def _in_thread(function: Callable[[], Any], name: str) -> Awaitable[Any]:
     """Run a function in a daemon thread, which an exit of the process does not wait for."""
     if not _threads.acquire(blocking=False):
@@ -272,8 +304,13 @@ def _in_thread(function: Callable[[], Any], name: str) -> Awaitable[Any]:
 
 def _arguments_type(name: str, function: Callable[..., Any], descriptions: Mapping[str, str]) -> type[msgspec.Struct]:
     """Make the struct that a call's arguments are converted to."""
+    # Only the parameters: what a function returns may be named for type checkers alone.
+    annotations = {key: hint for key, hint in inspect.get_annotations(function).items() if key != "return"}
+    scope = getattr(inspect.unwrap(function), "__globals__", {})
     try:
-        hints = typing.get_type_hints(function, include_extras=True)
+        hints = typing.get_type_hints(
+            types.SimpleNamespace(__annotations__=annotations), globalns=scope, include_extras=True
+        )
     except Exception as error:  # noqa: BLE001  whatever a hint's evaluation raises
         raise TypeError(f"the type hints of tool {name} cannot be resolved: {error}") from None
     fields: list[tuple[str, Any, Any] | tuple[str, Any]] = []

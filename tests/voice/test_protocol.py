@@ -15,10 +15,10 @@ from realtime_voice.errors import AuthenticationError, ConfigurationError, Local
 from realtime_voice.protocol import (
     ANSWER_TIMEOUT_S,
     ERRORS,
+    PATIENCE_S,
     REQUEST_TAG,
     RESPONSE,
     SESSION,
-    TOOL_PATIENCE_S,
     TURN,
     ClientProtocol,
     Reach,
@@ -369,6 +369,39 @@ def test_out_of_band_response_runs_beside() -> None:
     assert server.protocol.conversation.items() == []
 
 
+def test_speech_beside_the_conversation_is_not_talked_over() -> None:
+    server = Server()
+    tag = server.protocol.request_response({"conversation": "none", "instructions": "Say: one moment."})
+    server.protocol.request_response()
+    assert len(server.sent()) == 1
+    server.begin("resp_side", conversation_id=None, metadata={REQUEST_TAG: tag})
+    assert server.sent() == []
+    server.end("resp_side", conversation_id=None, metadata={REQUEST_TAG: tag})
+    (create,) = server.messages()
+    assert "response" not in create
+
+
+def test_speech_beside_the_conversation_is_cancelled_by_the_user() -> None:
+    server = Server()
+    tag = server.protocol.request_response({"conversation": "none", "instructions": "Say: one moment."})
+    server.begin("resp_side", conversation_id=None, metadata={REQUEST_TAG: tag})
+    server.sent()
+    server.protocol.interrupt([Heard("item_side", 0, 10, 500)], by_server=True)
+    (cancel,) = server.messages()
+    assert (cancel["type"], cancel["response_id"]) == ("response.cancel", "resp_side")
+    server.protocol.interrupt([], by_server=True)
+    assert server.sent() == []
+
+
+def test_refused_speech_beside_blocks_nothing() -> None:
+    server = Server()
+    tag = server.protocol.request_response({"conversation": "none"})
+    server.sent()
+    assert only(server.error("invalid_value", event_id=tag), ev.Error)
+    server.protocol.request_response()
+    assert server.sent() == ["response.create"]
+
+
 def test_repeated_and_foreign_ends_change_nothing() -> None:
     server = Server()
     server.begin("resp_2")
@@ -424,7 +457,7 @@ def test_call_that_is_never_answered_does_not_block_for_ever() -> None:
     server.end()
     server.protocol.request_response()
     assert server.sent() == []
-    server.protocol.tick(TOOL_PATIENCE_S + 1)
+    server.protocol.tick(PATIENCE_S + 1)
     assert server.sent() == ["response.create"]
 
 

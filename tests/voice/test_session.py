@@ -24,6 +24,7 @@ from realtime_voice import (
     SessionTimeout,
     SpeechStarted,
     ToolCall,
+    ToolProgress,
     ToolResult,
     TurnLatency,
     UserTranscript,
@@ -36,7 +37,7 @@ from realtime_voice import session as module
 from realtime_voice.audio.push import PushAudioIO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 KEY = "sk-never-shown"
 MS = 24
@@ -700,6 +701,54 @@ async def test_everything_that_goes_wrong_in_a_tool_is_told_to_the_model(peer: A
         await peer.end_response()
         await peer.expect("response.create")
         assert session.is_running
+
+
+async def test_progress_of_a_tool(peer: Any) -> None:
+    async def counts() -> AsyncIterator[int]:
+        for number in range(3):
+            yield number
+
+    async with open_session(peer, tools=[counts]) as session:
+        await peer.begin_response()
+        await peer.call("counts", "{}")
+        assert [(await next_event(session, ToolProgress)).value for _ in range(3)] == [0, 1, 2]
+        assert (await output_of(peer))["output"] == "2"
+
+
+async def test_filler_breaks_the_silence_of_a_long_tool_once(peer: Any) -> None:
+    release = asyncio.Event()
+
+    async def slow(key: int) -> int:
+        await release.wait()
+        return key
+
+    async with open_session(peer, tools=[slow], filler="One moment.", filler_after_s=0.02) as session:
+        await peer.begin_response()
+        await peer.call("slow", '{"key": 1}', call_id="call_1")
+        await peer.call("slow", '{"key": 2}', call_id="call_2")
+        await peer.end_response()
+        create = await peer.expect("response.create")
+        assert create["response"]["conversation"] == "none"
+        assert create["response"]["instructions"].endswith("One moment.")
+        await peer.nothing()  # one filler for both
+        metadata = create["response"]["metadata"]
+        await peer.begin_response("resp_side", conversation_id=None, metadata=metadata)
+        release.set()
+        assert {(await output_of(peer))["output"], (await output_of(peer))["output"]} == {"1", "2"}
+        await peer.nothing()  # the filler is not talked over
+        await peer.end_response("resp_side", conversation_id=None, metadata=metadata)
+        assert "response" not in await peer.expect("response.create")
+        await next_event(session, ToolResult)
+
+
+async def test_quick_tool_needs_no_filler(peer: Any) -> None:
+    async with open_session(peer, tools=[add], filler="One moment.", filler_after_s=0.05):
+        await peer.begin_response()
+        await peer.call("add", '{"a": 1, "b": 2}')
+        await output_of(peer)
+        await peer.nothing()
+        await peer.end_response()
+        assert "response" not in await peer.expect("response.create")
 
 
 async def test_schema_without_a_function_is_for_the_application(peer: Any) -> None:

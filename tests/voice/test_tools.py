@@ -8,13 +8,16 @@ import dataclasses
 import enum
 import threading
 import time
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field
 from realtime_voice import ToolError, tool
 from realtime_voice import tools as module
 from realtime_voice.tools import Tool, Toolbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Generator, Iterator
 
 
 @dataclasses.dataclass
@@ -317,6 +320,35 @@ def _waits(event: threading.Event) -> Any:
         assert event.wait(10)
 
     return waits
+
+
+async def test_generators_tell_their_progress() -> None:
+    async def searches(count: int) -> AsyncIterator[str]:
+        for number in range(count):
+            yield f"page {number}"
+
+    def computes() -> Iterator[int]:
+        yield 25
+        yield 75
+
+    def reports() -> Generator[str, None, dict[str, int]]:
+        yield "half"
+        return {"total": 7}
+
+    def breaks() -> Iterator[int]:
+        yield 1
+        raise ValueError("midway")
+
+    box = Toolbox([searches, computes, reports, breaks])
+    told: list[object] = []
+    assert await box.call("searches", {"count": 2}, told.append) == "page 1"
+    assert await box.call("searches", {"count": 0}, told.append) == "null"
+    assert await box.call("computes", {}, told.append) == "75"
+    assert await box.call("computes", {}) == "75"
+    assert await box.call("reports", {}, told.append) == '{"total":7}'
+    with pytest.raises(ToolError, match="midway"):
+        await box.call("breaks", {}, told.append)
+    assert told == ["page 0", "page 1", 25, 75, "half", 1]
 
 
 async def test_cancelling_a_call_cancels_the_tool() -> None:
