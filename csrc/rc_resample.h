@@ -3,6 +3,7 @@
  *
  * After n input samples exactly ceil(n * rate_out / rate_in) output samples have been made,
  * whatever the sizes of the pieces they came in, and every partition gives the same samples. The
+ * (Unless the ratio is adjusted in flight, which shifts the count accordingly.) The
  * filter is causal: output lags input by rc_resample_delay_in() input samples, the first outputs
  * are the (silent) beginning of that delay. All arithmetic is in integers, so every machine and
  * every instruction set gives the same output from the same coefficients.
@@ -27,6 +28,7 @@ enum {
     RC_RESAMPLE_MIN_RATE = 8000,
     RC_RESAMPLE_MAX_RATE = 192000,
     RC_RESAMPLE_MAX_INPUT = 1 << 26, /* samples in one call */
+    RC_RESAMPLE_MAX_PPM = 10000,
 };
 
 /* Rates in Hz. NULL when a rate or the grade is out of range or memory is short. */
@@ -35,6 +37,12 @@ void rc_resample_free(rc_resample *resample);
 
 /* Forgets all input: as new, the clipping counter included. */
 void rc_resample_reset(rc_resample *resample);
+
+/* From the next output on, takes the true input rate to be rate_in * (1 + ppm / 1e6): for a clock
+ * that drifts against the other. Time goes on without a step, so nothing clicks; outputs then lie
+ * between the filter's phases and cost about four times as much. RC_OK, or RC_EINVAL beyond
+ * +-RC_RESAMPLE_MAX_PPM. Survives a flush; reset takes it back. */
+int rc_resample_adjust(rc_resample *resample, double ppm);
 
 /* Output samples that the next `count` input samples will give: exact. */
 size_t rc_resample_count(const rc_resample *resample, size_t count);

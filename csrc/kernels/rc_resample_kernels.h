@@ -1,6 +1,9 @@
-/* The resampler's inner loop. Integer sums: every implementation gives the same output. */
+/* The resampler's inner loops. All sums are of integers that cannot overflow 32 bits, so their
+ * order does not matter and every implementation gives the same output. */
 #ifndef RC_RESAMPLE_KERNELS_H
 #define RC_RESAMPLE_KERNELS_H
+
+#include "rc_target.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -8,8 +11,32 @@
 /* Coefficients whose products are summed in 32 bits at most. */
 #define RC_RESAMPLE_SEGMENT 512
 
-/* sums[0] = sum of hi[i] * x[i], sums[1] = sum of lo[i] * x[i]; `count` is a multiple of 8 and
- * the caller has made sure that neither sum can leave 32 bits. */
-void rc_resample_dot(int32_t sums[2], const int16_t *hi, const int16_t *lo, const int16_t *x, size_t count);
+/* Four sums of `count` products each, where `count` is a multiple of 8. */
+typedef void rc_resample_dot4(int32_t sums[4], const int16_t *const coefficients[4], const int16_t *const samples[4],
+                              size_t count);
+
+/* One phase of the filter as a list of tap pairs without the pairs that are zero. Pair j of output
+ * i meets the two samples at lanes + offsets[j] + 2 * i; its coefficients are
+ * hi * 2^lo_bits + lo, where the hi ones are zero from pair `both` on. */
+typedef struct {
+    const uint32_t *offsets;
+    const int16_t *lo, *hi; /* two for each pair */
+    size_t both, pairs;
+    int hi_bits, lo_bits;
+} rc_resample_list;
+
+/* The same phase for many outputs, one in each 32-bit lane:
+ * out[i] = (sum of hi * x + (sum of lo * x >> lo_bits) + half) >> hi_bits, limited to 16 bits.
+ * Returns how many had to be limited. May read RC_RESAMPLE_SLACK samples beyond the last lane. */
+typedef size_t rc_resample_lanes(int16_t *out, size_t count, const rc_resample_list *list, const int16_t *lanes);
+#define RC_RESAMPLE_SLACK 64
+
+#ifdef RC_X86
+rc_resample_dot4 rc_resample_dot4_avx2, rc_resample_dot4_avx512;
+rc_resample_lanes rc_resample_lanes_avx2, rc_resample_lanes_avx512;
+#endif
+#ifdef RC_ARM64
+rc_resample_dot4 rc_resample_dot4_neon;
+#endif
 
 #endif

@@ -40,6 +40,10 @@ cdef class Resampler:
     def clipped(self):
         return rc_resample_clipped(self.handle)
 
+    def adjust(self, double ppm, /):
+        if rc_resample_adjust(self.handle, ppm) != 0:
+            raise ValueError(f"ppm must be -{RC_RESAMPLE_MAX_PPM} to {RC_RESAMPLE_MAX_PPM}, got {ppm}")
+
     def process(self, pcm, /):
         cdef Py_buffer view
         borrow_samples(pcm, &view)
