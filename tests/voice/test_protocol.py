@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -852,3 +854,15 @@ def test_any_order_of_events_is_survived() -> None:
             if asked:
                 assert server.protocol.response is ResponseState.REQUESTED
         assert server.protocol.failure is None
+
+
+def test_documentation_shows_the_tables_as_they_are() -> None:
+    path = Path(__file__).parents[2] / "docs" / "generate.py"
+    spec = importlib.util.spec_from_file_location("generate", path)
+    assert spec is not None
+    assert spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    page = generate.PAGE.read_text()
+    assert generate.render(page) == page, "run python docs/generate.py"
+    assert page.count("stateDiagram-v2") == 3
