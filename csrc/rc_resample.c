@@ -451,6 +451,19 @@ static rc_resample_dot4 *dot4_kernel(void)
     return plain_dot4;
 }
 
+static rc_resample_grid *grid_kernel(void)
+{
+    unsigned features = rc_cpu_features();
+#ifdef RC_X86
+    if (features & RC_CPU_AVX512_VNNI)
+        return rc_resample_grid_avx512;
+    if (features & RC_CPU_AVX2)
+        return rc_resample_grid_avx2;
+#endif
+    (void)features;
+    return NULL;
+}
+
 static rc_resample_lanes *lanes_kernel(void)
 {
     unsigned features = rc_cpu_features();
@@ -504,13 +517,24 @@ static int16_t limited(rc_resample *r, int64_t sample)
     return sample < 0 ? INT16_MIN : INT16_MAX;
 }
 
-/* Outputs on grid points: one row each, four at a time. */
+static rc_resample_table table_of(const rc_resample *r)
+{
+    return (rc_resample_table){r->lo, r->hi, r->taps, r->core_at, r->core, r->phases, r->hi_bits, r->lo_bits};
+}
+
+static rc_resample_walk walk_of(const rc_resample *r)
+{
+    uint64_t cell = r->unit / r->phases;
+    return (rc_resample_walk){(size_t)(r->next / r->unit), (size_t)(r->next % r->unit / cell),
+                              (size_t)(r->step / r->unit), (size_t)(r->step % r->unit / cell)};
+}
+
+/* Outputs on grid points: one row each. */
 static void filter_on_grid(rc_resample *r, int16_t *out, size_t made)
 {
     rc_resample_dot4 *dot4 = dot4_kernel();
-    uint64_t cell = r->unit / r->phases;
-    size_t phase = (size_t)(r->next % r->unit / cell), part = (size_t)(r->step % r->unit / cell);
-    size_t at = (size_t)(r->next / r->unit), whole = (size_t)(r->step / r->unit);
+    rc_resample_table table = table_of(r);
+    rc_resample_walk walk = walk_of(r);
     int bits = r->hi_bits + r->lo_bits;
     int64_t half = (int64_t)1 << (bits - 1);
     for (size_t i = 0; i < made; i += 4) {
@@ -518,16 +542,10 @@ static void filter_on_grid(rc_resample *r, int16_t *out, size_t made)
         const int16_t *windows[4];
         int64_t totals[4];
         for (size_t k = 0; k < 4; k++) {
-            rows[k] = phase + 1;
-            windows[k] = r->input + at;
-            if (k + 1 > count)
-                continue; /* nothing left: the same once more */
-            at += whole;
-            phase += part;
-            if (phase >= r->phases) {
-                phase -= r->phases;
-                at++;
-            }
+            rows[k] = walk.phase + 1;
+            windows[k] = r->input + walk.at;
+            if (k < count) /* else nothing is left: the same once more */
+                rc_resample_step(&walk, &table);
         }
         filter_four(r, dot4, totals, rows, windows);
         for (size_t k = 0; k < count; k++)
@@ -597,21 +615,35 @@ static void filter_in_lanes(rc_resample *r, rc_resample_lanes *kernel, int16_t *
     }
 }
 
+/* Whether all outputs fall on grid points. */
+static int is_on_grid(const rc_resample *r)
+{
+    uint64_t cell = r->unit / r->phases;
+    return r->next % cell == 0 && r->step % cell == 0;
+}
+
+/* Whether they also fall on the ratio's own phases, enough on each to fill registers. */
+static int is_for_lanes(const rc_resample *r, size_t made)
+{
+    return r->lanes != NULL && r->step == r->nominal_step && made >= 8 * r->up && r->next % (r->unit / r->up) == 0;
+}
+
 /* Makes the output that falls on `count` new samples at the end of the history. */
 static size_t filter_block(rc_resample *r, int16_t *out, size_t count)
 {
     size_t made = rc_resample_count(r, count);
-    uint64_t cell = r->unit / r->phases;
-    int on_grid = r->next % cell == 0 && r->step % cell == 0;
-    int by_phase = on_grid && r->lanes != NULL && r->step == r->nominal_step && made >= 8 * r->up &&
-                   r->next % (r->unit / r->up) == 0;
-    rc_resample_lanes *kernel = by_phase ? lanes_kernel() : NULL;
-    if (kernel != NULL)
-        filter_in_lanes(r, kernel, out, made, count);
-    else if (on_grid)
-        filter_on_grid(r, out, made);
-    else
+    rc_resample_lanes *lanes = lanes_kernel();
+    rc_resample_grid *grid = grid_kernel();
+    if (lanes != NULL && is_for_lanes(r, made)) {
+        filter_in_lanes(r, lanes, out, made, count);
+    } else if (!is_on_grid(r)) {
         filter_between(r, out, made);
+    } else if (grid != NULL && r->taps <= RC_RESAMPLE_SEGMENT) {
+        rc_resample_table table = table_of(r);
+        r->clipped += grid(out, made, &table, walk_of(r), r->input);
+    } else {
+        filter_on_grid(r, out, made);
+    }
     r->next += made * r->step - count * r->unit;
     return made;
 }
