@@ -7,19 +7,27 @@ import contextlib
 import logging
 import uuid
 import warnings
-from collections.abc import AsyncGenerator, Callable, Mapping  # noqa: TC003 - Strands reads the annotations at run time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence  # noqa: TC003 - Strands reads the annotations at run time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from strands.bidi.models import AudioCapable, AudioConfig, BidiModel, ConnectionTimeoutError
-from strands.bidi.types import AudioDelta, BidiConnectionStartEvent, BidiMessage, BidiToolUseBlocksEvent
+from strands.bidi.types import (
+    AudioDelta,
+    BidiBargeInEvent,
+    BidiConnectionStartEvent,
+    BidiMessage,
+    BidiToolUseBlocksEvent,
+)
 
 from realtime_voice import endpoint
 from realtime_voice.audio import AudioEvent
 from realtime_voice.errors import ConnectError, ConnectionClosed, RealtimeError
+from realtime_voice.events import ResponseOutputAudioDelta
 from realtime_voice.protocol import tool_error
 from realtime_voice.session import Session, connect
 from realtime_voice.strands import config as options
+from realtime_voice.strands.assumed import AssumedPlayout
 from realtime_voice.strands.content import CALL_ID_LENGTH, function_tool, history_items, message_items
 from realtime_voice.strands.convert import FromWire, ToWire
 from realtime_voice.strands.translate import Translator
@@ -72,16 +80,38 @@ class WireAudio(AudioDelta):
 class _Connection:
     """One session and what belongs to it alone."""
 
-    def __init__(self, session: Session, translator: Translator, to_wire: ToWire) -> None:
+    def __init__(self, session: Session, translator: Translator, to_wire: ToWire, wire_out: Wire) -> None:
         self.id = uuid.uuid4().hex
         self.session = session
+        self.wire_out = wire_out
         self.translator = translator
         self.to_wire = to_wire
+        self.assumed: AssumedPlayout | None = None
+        """Stands for the speaker while no output of ours has one."""
         self.calls: set[str] = set()
         """Ids of the tool calls that came from this connection."""
         self.since = asyncio.get_running_loop().time()
         self.ending: asyncio.Task[None] | None = None
         self._progress = asyncio.Event()
+
+    def attach(self, playout: Playout | None) -> None:
+        """Let the session feed and cut `playout`; None: assume that the outputs play what they get."""
+        if playout is not None:
+            self.assumed = None
+            self.session.attach_playout(playout, tell=True)
+            return
+        self.assumed = AssumedPlayout(self.wire_out, asyncio.get_running_loop().time)
+        self.session.attach_playout(cast("Playout", self.assumed))
+        self.session.protocol.latency.awaits_playout = False  # it does not tell when it plays
+
+    def handed_over(self, event: Event, outputs: Sequence[BidiOutputEvent]) -> None:
+        """Note that the agent has taken an event's outputs."""
+        if self.assumed is not None:
+            if isinstance(event, ResponseOutputAudioDelta):
+                self.assumed.handed_over(event)
+            elif any(isinstance(output, BidiBargeInEvent) for output in outputs):
+                self.assumed.flush()  # what was handed over late, and cleared with the rest
+        self._progress.set()
 
     @property
     def expired(self) -> bool:
@@ -91,10 +121,6 @@ class _Connection:
     def expire(self) -> None:
         """End the session because its time is over."""
         self.ending = asyncio.create_task(self.session.stop())
-
-    def progress(self) -> None:
-        """Wake who waits for an answer: an event has been handed on."""
-        self._progress.set()
 
     async def answered(self, *, begun: bool = True) -> None:
         """Wait until no response is active; unless one has `begun`, until the next one is done."""
@@ -364,7 +390,8 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
             transcription=session_config["audio"]["input"].get("transcription") is not None,
         )
         to_wire = ToWire(input_format["sample_rate"], input_format["channels"], wire_in)
-        session.attach_playout(self._playout, tell=True)
+        connection = _Connection(session, translator, to_wire, wire_out)
+        connection.attach(self._playout)
         await session.start()
         try:
             for item in history:
@@ -372,7 +399,7 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         except BaseException:
             await session.stop()
             raise
-        return _Connection(session, translator, to_wire)
+        return connection
 
     # Conversation
 
@@ -468,12 +495,13 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
             async for event in connection.session:
                 if self.observer is not None and not isinstance(event, AudioEvent):
                     self.observer(event)
-                for output in connection.translator.translate(event):
+                outputs = connection.translator.translate(event)
+                for output in outputs:
                     if isinstance(output, BidiToolUseBlocksEvent):
                         for use in output.tool_uses:
                             self._await_call(connection, use["toolUseId"], use["name"])
                     yield output
-                connection.progress()
+                connection.handed_over(event, outputs)
         except ConnectionClosed as error:
             lost = error
         else:
@@ -499,11 +527,11 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         """Let answers go from the socket straight into `playout`, in this connection and those that follow.
 
         It is flushed when the user speaks, and the model is told what was heard. The agent's outputs get the same
-        audio as events. None detaches.
+        audio as events. None detaches; what was heard is then assumed to be what the outputs had time to play.
         """
         self._playout = playout
         if self._connection is not None:
-            self._connection.session.attach_playout(playout, tell=True)
+            self._connection.attach(playout)
 
     async def say_goodbye(self, call_id: str, timeout_s: float) -> None:
         """Wait until the answer that called a tool is complete; if nothing was said in it, have a goodbye said.

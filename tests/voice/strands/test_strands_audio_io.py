@@ -7,10 +7,12 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from realtime_voice.audio import PushAudioIO
+from realtime_voice.audio import Heard, PushAudioIO, Wire
 from realtime_voice.audio import device as device_module
 from realtime_voice.errors import AudioDeviceError
+from realtime_voice.events import ResponseOutputAudioDelta
 from realtime_voice.strands import BidiAgent, BidiAudioIO, BidiOpenAIRealtimeModel
+from realtime_voice.strands.assumed import AssumedPlayout
 from strands.bidi.models import AudioCapable, BidiModel
 from strands.bidi.types import (
     AudioDelta,
@@ -296,3 +298,62 @@ async def test_with_our_model_speech_cuts_and_the_server_is_told_what_was_heard(
         await output.stop()
         await events.aclose()
         await agent.stop()
+
+
+async def test_with_other_outputs_what_was_heard_is_told_by_time(peer: Peer) -> None:
+    """Nobody tells what is played: an answer of ten seconds, just handed over, was not heard to its end."""
+    agent = BidiAgent(model=BidiOpenAIRealtimeModel(client_config={"base_url": peer.url}))
+    await agent.start()
+    events = agent.receive()
+    item = {"id": "a1", "type": "message", "role": "assistant", "status": "completed", "content": []}
+    where = {"response_id": "r1", "item_id": "a1", "output_index": 0, "content_index": 0}
+    delta = base64.b64encode(loud(240000)).decode()
+    try:
+        await peer.say(
+            {"type": "response.created", "response": {"id": "r1"}},
+            {"type": "response.output_item.added", "response_id": "r1", "output_index": 0, "item": item},
+            {"type": "conversation.item.added", "item": item},
+            {"type": "response.output_audio_transcript.delta", **where, "delta": "A long story."},
+            {"type": "response.output_audio.delta", **where, "delta": delta},
+            {"type": "response.output_audio.done", **where},
+            {"type": "response.done", "response": {"id": "r1", "status": "completed", "output": []}},
+        )
+        async with asyncio.timeout(10):
+            while (await anext(events))["type"] != "bidi_response_stop":
+                pass
+            await asyncio.sleep(0.1)
+            await peer.say({"type": "input_audio_buffer.speech_started", "item_id": "u1", "audio_start_ms": 0})
+            (truncate,) = await peer.got("conversation.item.truncate")
+            assert 50 <= truncate["audio_end_ms"] < 9000
+            while not isinstance(await anext(events), BidiBargeInEvent):
+                pass
+    finally:
+        await events.aclose()
+        await agent.stop()
+
+
+def test_assumed_playout() -> None:
+    now = 100.0
+    playout = AssumedPlayout(Wire(), lambda: now)
+    second = base64.b64encode(bytes(48000)).decode()
+
+    def hand_over(item: str) -> None:
+        event = ResponseOutputAudioDelta(response_id="r", item_id=item, delta=second)
+        playout.handed_over(event)
+
+    assert playout.feed(b"") is None
+    hand_over("a")
+    hand_over("a")
+    hand_over("b")
+    now = 101.5
+    assert playout.flush() == [Heard("a", 0, 1500, 2000), Heard("b", 0, 0, 1000)]
+    assert playout.flush() == []
+    hand_over("c")
+    now = 103.0
+    hand_over("c")  # late: half a second of silence between the two
+    now = 103.25
+    assert playout.flush() == [Heard("c", 0, 1250, 2000)]
+    hand_over("d")
+    now = 110.0
+    playout.end_item("d")
+    assert playout.flush() == []
