@@ -27,7 +27,7 @@ CHARACTER: Final = 6.3
 PIXELS_PER_SECOND: Final = 42.0
 MIN_WIDTH: Final = 900
 MAX_WIDTH: Final = 2600
-MAX_LINES: Final = 4
+MAX_LINES: Final = {"user": 3, "tool": 2, "agent": 5}
 LEVEL_STEP_S: Final = 0.04
 LEVEL_FLOOR_DB: Final = -54.0
 
@@ -262,7 +262,8 @@ class _Drawing:
 
     def words(self) -> Iterable[str]:
         for position, span in enumerate(self.spans):
-            for number, line in enumerate(_wrap(span.text, max(8, int(self.room(position) / CHARACTER)))):
+            columns = max(8, int(self.room(position) / CHARACTER))
+            for number, line in enumerate(_wrap(span.text, columns, MAX_LINES[span.lane])):
                 y = self.y(span.lane) + BAR_HEIGHT + 17 + number * LINE_HEIGHT
                 yield f'<text x="{self.x(span.start):.1f}" y="{y:.1f}">{escape(line)}</text>'
 
@@ -305,13 +306,11 @@ def _seconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1.0 else f"{seconds:.2f} s"
 
 
-def _wrap(text: str, columns: int) -> list[str]:
+def _wrap(text: str, columns: int, most: int) -> list[str]:
     lines: list[str] = []
     for word in text.split():
         if lines and len(lines[-1]) + 1 + len(word) <= columns:
             lines[-1] += " " + word
         else:
             lines.append(word)
-    if len(lines) > MAX_LINES:
-        lines = [*lines[: MAX_LINES - 1], lines[MAX_LINES - 1] + " …"]
-    return lines
+    return lines if len(lines) <= most else [*lines[: most - 1], lines[most - 1] + " …"]

@@ -180,10 +180,8 @@ class DeviceAudioIO(TickedAudioIO):
 
     def _missing(self, kind: str, device: int | str | None, error: Exception) -> AudioDeviceError:
         side = "microphone" if kind == "input" else "speaker"
-        which = f"no {side}" if device is None else f"no {side} {device!r}"
-        return AudioDeviceError(
-            f"there is {which} ({_reason(error)}); `realtime devices` lists what there is, {INSTEAD}"
-        )
+        which = f"no {side}" if device is None else f"no {side} {device!r} ({_reason(error)})"
+        return AudioDeviceError(f"there is {which}; {ADVICE}")
 
     def _refusal(self, error: Exception | None) -> AudioDeviceError:
         names = " and ".join(

@@ -86,6 +86,7 @@ class EngineAudioIO(ABC):
             return
         self._running = False
         try:
+            self.playout.close()
             self._close()
         finally:
             self._end()

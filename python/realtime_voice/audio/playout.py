@@ -90,6 +90,7 @@ class Playout:
         self._skipped: deque[tuple[int, int]] = deque(maxlen=HISTORY)
         self._observed: deque[tuple[int, int]] = deque(maxlen=HISTORY)  # (device frames, ring position played)
         self._events: deque[AudioEvent] = deque(maxlen=HISTORY)
+        self._observe()
 
     # What the peer sends
 
@@ -177,6 +178,15 @@ class Playout:
         self._settle()
         self._observe()
         self._note()
+
+    def close(self) -> None:
+        """Playing ends here: tell the end of every item that had begun to sound."""
+        self.pump()
+        for item in self._items.values():
+            if item.started and not item.drained:
+                item.drained = True
+                end = min(self._last_played(item), self._position())
+                self._tell(PlayoutDrained(item.item_id, self._clock() - self._since(end, self._observed[0])))
 
     def events(self) -> list[AudioEvent]:
         """Playout events since the last call."""

@@ -254,6 +254,17 @@ def test_a_cut_item_drains_where_it_was_cut_and_one_never_heard_says_nothing():
     assert 0.3 <= drained.time <= 0.3051
 
 
+def test_closing_tells_the_end_of_what_had_begun():
+    device = Device(latency_s=0.05)
+    for item in ("over", "open", "never"):
+        device.playout.feed(delta(item, tone(200)))
+    device.run(370)
+    device.playout.events()
+    device.playout.close()
+    device.playout.close()
+    assert device.playout.events() == [PlayoutDrained("open", pytest.approx(0.37))]
+
+
 def test_an_item_with_several_audio_parts_goes_on_after_its_first_end():
     device = Device()
     device.playout.feed(delta("a", tone(100)))
