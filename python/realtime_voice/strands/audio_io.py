@@ -23,6 +23,7 @@ from realtime_core import base64
 from realtime_voice.audio import Wire
 from realtime_voice.strands.convert import FromWire, ToWire
 from realtime_voice.strands.model import BidiOpenAIRealtimeModel, WireAudio
+from realtime_voice.strands.stopping import heed_stop_requests
 
 if TYPE_CHECKING:
     from strands.bidi import BidiAgent
@@ -113,6 +114,7 @@ class _Shared:
 
     async def open(self, agent: BidiAgent) -> _AudioSide:
         """Start the audio side for whoever comes first; later calls share it."""
+        heed_stop_requests(agent)
         if self._side is None:
             config = _audio_config(agent.model)
             side = _AudioSide(agent.model, config, self._audio or self._device(config))

@@ -24,6 +24,8 @@ from strands.bidi.types import (
     BidiTranscriptDeltaEvent,
 )
 
+from realtime_voice.strands.stopping import heed_stop_requests
+
 if TYPE_CHECKING:
     from strands.bidi import BidiAgent
     from strands.bidi.types import BidiOutputEvent
@@ -76,7 +78,7 @@ class _TextInput:
 
     async def start(self, agent: BidiAgent) -> None:
         """Begin to read."""
-        del agent
+        heed_stop_requests(agent)
         console = self._console
         if console.stdin.isatty() and console.stdout.isatty():
             prompt = _Prompt(self._prompt)
@@ -116,7 +118,8 @@ class _TextOutput:
         self._said: dict[str, str] = {}
 
     async def start(self, agent: BidiAgent) -> None:
-        """Do nothing: the screen is there."""
+        """Heed a tool's wish to end the conversation; the screen is there already."""
+        heed_stop_requests(agent)
 
     async def stop(self) -> None:
         """Leave the screen whole: what was being said is printed as far as it got."""

@@ -17,8 +17,9 @@ from realtime_voice.strands import (
     BidiSessionEvent,
     stop_conversation,
 )
-from strands import tool
+from strands import ToolContext, tool
 from strands.bidi.types import BidiAudioDeltaEvent, BidiBargeInEvent, BidiConnectionStopEvent, BidiTranscriptBlockEvent
+from strands_tools import stop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -160,3 +161,26 @@ async def test_an_answer_on_its_way_can_be_interrupted(conversation: Any, pace: 
         await talk.outputs.until(lambda: len(talk.outputs.said("assistant")) == 2)
         assert len(talk.outputs.of(BidiBargeInEvent)) == 1
         assert len(talk.outputs.of(Interrupted)) == 1
+
+
+async def test_a_tool_of_strands_tools_ends_the_conversation(conversation: Any) -> None:
+    async with conversation("stop conversation", tools=[stop]) as talk:
+        talk.say_something()
+        await talk.ended()
+        assert isinstance(talk.outputs.events[-1], BidiConnectionStopEvent)
+
+
+async def test_the_agents_own_way_to_end_it_lets_it_finish_speaking(conversation: Any) -> None:
+    @tool(context=True)
+    async def finish(tool_context: ToolContext) -> str:
+        """Stop the conversation."""
+        tool_context.agent.cancel()
+        return "done"
+
+    async with conversation("tell me a story", "stop conversation", tools=[finish]) as talk:
+        talk.say_something()
+        await talk.outputs.until(lambda: bool(talk.outputs.said("assistant")))
+        await talk.agent.send("stop conversation")
+        await talk.ended()
+        assert isinstance(talk.outputs.events[-1], BidiConnectionStopEvent)
+        assert loud_ms(bytes(talk.heard)) >= 0.95 * MS_PER_CHARACTER * len(talk.outputs.said("assistant")[0])

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from prompt_toolkit.application import create_app_session
@@ -27,7 +28,7 @@ from strands.bidi.types import (
     BidiTranscriptDeltaEvent,
 )
 
-AGENT: Any = None
+AGENT: Any = MagicMock()
 
 
 class Terminal(io.StringIO):
@@ -144,9 +145,9 @@ async def test_a_prompt_on_a_terminal() -> None:
 
 def test_prompt_toolkit_is_loaded_for_a_terminal_only() -> None:
     code = (
-        "import sys, io, asyncio; from realtime_voice.strands import BidiTextIO\n"
+        "import sys, io, asyncio; from unittest.mock import MagicMock; from realtime_voice.strands import BidiTextIO\n"
         "async def main():\n"
-        "    source = BidiTextIO(stdin=io.StringIO('x')).input(); await source.start(None); await source()\n"
+        "    source = BidiTextIO(stdin=io.StringIO('x')).input(); await source.start(MagicMock()); await source()\n"
         "asyncio.run(main()); print('prompt_toolkit' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
