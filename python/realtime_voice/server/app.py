@@ -300,10 +300,14 @@ class RealtimeServer:
             self._check_key(key)
         if len(self._sockets) > self._max_sessions:
             raise Refused(f"At most {self._max_sessions} sessions may be open.", "too_many_sessions")
-        model = request.query.get("model") or (initial or {}).get("model")
-        if not model:
+        initial = dict(initial or {})
+        if request.query.get("intent") == "transcription":
+            initial = {**initial, "type": "transcription"}
+        secret_model = initial.pop("model", None)
+        model = request.query.get("model") or secret_model or ""
+        if not model and initial.get("type") != "transcription":
             raise Refused("You must provide a model parameter.", "missing_model", "model")
-        return str(model), {key: value for key, value in (initial or {}).items() if key != "model"}
+        return str(model), initial
 
 
 class _AiohttpSocket:

@@ -96,8 +96,20 @@ class Configuration:
             },
             "include": None,
         }  # fmt: skip
-        if initial:
-            self.effective = merge(self.effective, initial)
+        if initial is not None and initial.get("type") == "transcription":
+            self._become_transcription()
+        self.effective = merge(self.effective, initial or {})
+
+    def _become_transcription(self) -> None:
+        """Keep only what a transcription session has."""
+        kept = {key: self.effective[key] for key in ("type", "object", "id", "expires_at", "include")}
+        kept.update(object="realtime.transcription_session", audio={"input": self.input})
+        self.effective = kept
+
+    @property
+    def transcribes_only(self) -> bool:
+        """Whether this is a transcription session, which never answers."""
+        return bool(self.effective["type"] == "transcription")
 
     def event_session(self) -> events.Session:
         """Return the complete configuration as events carry it."""
@@ -120,18 +132,31 @@ class Configuration:
         check_session(change, "session")
         if change.pop("type") != self.effective["type"]:
             raise Refused("Passing a different session type is not allowed.", param="session.type")
+        if self.transcribes_only:
+            self._refuse_speaking(change)
         for key in ("model", "id", "object", "expires_at"):
             change.pop(key, None)
-        tracing = self.effective["tracing"]
+        tracing = self.effective.get("tracing")
         if tracing is not None and change.get("tracing", tracing) != tracing:
             raise Refused("Tracing cannot be changed once it is enabled.", param="session.tracing")
         merged = merge(self.effective, change)
-        before, after = self.effective["audio"]["output"], merged["audio"]["output"]
-        if voice_locked and before["voice"] != after["voice"]:
+        before, after = self.effective["audio"].get("output", {}), merged["audio"].get("output", {})
+        if voice_locked and before.get("voice") != after.get("voice"):
             raise Refused("Cannot update a conversation's voice if assistant audio is present.", "cannot_update_voice")
-        if speaking and before["speed"] != after["speed"]:
+        if speaking and before.get("speed") != after.get("speed"):
             raise Refused("The speed can only be changed between turns.", param="session.audio.output.speed")
         self.effective = merged
+
+    def _refuse_speaking(self, change: Mapping[str, Any]) -> None:
+        wanted = [*change, *(f"audio.{key}" for key in change.get("audio") or {})]
+        allowed = {*self.effective, "model", "audio.input"}
+        for path in wanted:
+            if path not in allowed:
+                raise Refused(
+                    f"Unknown parameter: 'session.{path}' of a transcription session.",
+                    "unknown_parameter",
+                    f"session.{path}",
+                )
 
     def for_response(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the configuration with the parameters of one response merged in."""
@@ -341,7 +366,7 @@ _COMMON: dict[str, Check] = {
     "reasoning": _object(effort=_one_of(*EFFORTS)),
 }
 _SESSION: dict[str, Check] = {
-    "type": _one_of("realtime"),
+    "type": _one_of("realtime", "transcription"),
     **_COMMON,
     "truncation": _truncation,
     "tracing": _tracing,

@@ -308,6 +308,8 @@ class ServerProtocol:
         self._emit(events.ConversationItemDeleted(item_id=event.item_id))
 
     def _on_response_create(self, event: events.ResponseCreate) -> None:
+        if self.configuration.transcribes_only:
+            raise Refused("A transcription session has no responses.", param="type")
         refuse_unknown(event)
         params: dict[str, Any] = msgspec.to_builtins(event.response) if event.response is not None else {}
         check_response(params, "response")
@@ -334,7 +336,7 @@ class ServerProtocol:
 
     def _listen(self) -> None:
         self._user_item = self._new_id("item")
-        self._actions.append(Listen(self._user_item, self.configuration.effective["tools"]))
+        self._actions.append(Listen(self._user_item, self.configuration.effective.get("tools") or []))
 
     def _forget_turn(self) -> None:
         if self._user_item is not None:
@@ -356,7 +358,8 @@ class ServerProtocol:
         entry = Entry(item, bytearray(turn.wire), len(turn.wire), self._input.bytes_per_ms)
         self._announce(entry, self.conversation.add(entry))
         detection = self.configuration.turn_detection
-        if respond and detection is not None and detection["create_response"] and self._active is None:
+        answers = respond and not self.configuration.transcribes_only
+        if answers and detection is not None and detection["create_response"] and self._active is None:
             self._respond({}, list(self.conversation.entries))
 
     def _keep_client_audio(self, entry: Entry) -> None:

@@ -169,3 +169,29 @@ async def test_port_that_is_taken(server: Any, start: Any) -> None:
 def test_wrong_options(options: Any) -> None:
     with pytest.raises(ValueError, match="must be"):
         RealtimeServer(**options)
+
+
+async def test_transcription_session_listens_and_never_answers(
+    start: Any, connect: Any, ears: Any, sounds: Any
+) -> None:
+    ears.texts = ["good morning"]
+    async with start() as server, connect(server, "?intent=transcription") as client:
+        session = (await client.until("session.created"))["session"]
+        assert (session["type"], session["object"]) == ("transcription", "realtime.transcription_session")
+        assert list(session["audio"]) == ["input"]
+        await client.send(
+            "session.update",
+            session={"type": "transcription", "audio": {"input": {"transcription": {"model": "gpt-4o-transcribe"}}}},
+        )
+        await client.until("session.updated")
+        await client.append(sounds.turn)
+        done = await client.until("conversation.item.input_audio_transcription.completed")
+        assert done["transcript"] == "good morning"
+        await client.nothing_more()
+        assert (await client.refused("response.create"))["param"] == "type"
+        for field in ("instructions", "audio.output"):
+            change = {"instructions": "x"} if field == "instructions" else {"audio": {"output": {"voice": "ash"}}}
+            error = await client.refused("session.update", session={"type": "transcription", **change})
+            assert (error["code"], error["param"]) == ("unknown_parameter", f"session.{field}")
+        error = await client.refused("session.update", session={"type": "realtime"})
+        assert error["param"] == "session.type"
