@@ -69,6 +69,8 @@ FILLER_AFTER_S: Final = 1.5
 SLOW_CONSUMER_S: Final = 5.0
 TICK_S: Final = 0.5
 PLAYOUT_LOOK_S: Final = 0.02
+LAST_WORDS_S: Final = 0.25
+"""How long a stop waits for what is still to be sent."""
 STOP_S: Final = 1.0
 TOOLS_AT_ONCE: Final = 64
 TRANSCRIPTION_MODEL: Final = "gpt-4o-mini-transcribe"
@@ -289,6 +291,9 @@ class Session:
 
     async def _stop(self) -> None:
         if self._runner is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_S):
+                    await self._all_sent()
             self._runner.cancel()
             await asyncio.wait({self._runner}, timeout=STOP_S)
         self._finish(None)
@@ -643,6 +648,11 @@ class Session:
         self._queue_outgoing()
         await self._has_room.wait()
 
+    async def _all_sent(self) -> None:
+        """Wait until nothing is left to send, or nothing will be sent any more."""
+        while self._outgoing and not self._is_over.is_set():  # noqa: ASYNC110  asked for once in a session
+            await asyncio.sleep(LAST_WORDS_S / 50)
+
     def _queue_outgoing(self) -> None:
         for message in self.protocol.data_to_send():
             self._put(message)
@@ -661,9 +671,8 @@ class Session:
                 await self._to_write.wait()
                 self._to_write.clear()
                 while self._outgoing:
-                    message = self._outgoing.popleft()
-                    self._outgoing_bytes -= len(message)
-                    await socket.send(message)
+                    await socket.send(self._outgoing[0])
+                    self._outgoing_bytes -= len(self._outgoing.popleft())
                     if self._outgoing_bytes <= OUTGOING_BYTES // 2:
                         self._has_room.set()
 
@@ -721,6 +730,8 @@ class Session:
                 self._interrupt(by_server=True)
             case ev.ResponseOutputAudioDone(item_id=item_id) if self._playout is not None:
                 self._playout.end_item(item_id)
+            case ev.ResponseOutputItemDone(item=item) if self._playout is not None:
+                self._playout.end_item(item.id or "")
             case ev.ToolCall():
                 self._begin_tool(event)
             case ev.Error(error=error):

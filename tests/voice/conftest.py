@@ -69,25 +69,29 @@ class Peer:
                 self.received.append(event)
                 client_events.validate_python(event)
                 if event["type"] == "session.update" and self.configure:
-                    await self.accept(event)
+                    await self.accept(event, connection)
                 else:
                     self._queue.put_nowait(event)
         except ConnectionClosed:
             pass
 
-    async def accept(self, update: dict[str, Any]) -> None:
+    async def accept(self, update: dict[str, Any], connection: ServerConnection | None = None) -> None:
         session = {"id": "sess_1", "object": "realtime.session", "model": "m", **update["session"]}
         if session["type"] == "realtime":
             audio = session.setdefault("audio", {})
             audio["input"] = {"turn_detection": self.turn_detection, **audio.get("input", {})}
-        await self.send("session.created", session=session)
-        await self.send("session.updated", session=session)
+        await self._send(connection, "session.created", session=session)
+        await self._send(connection, "session.updated", session=session)
 
     async def send(self, kind: str, **fields: Any) -> None:
+        await self._send(None, kind, **fields)
+
+    async def _send(self, connection: ServerConnection | None, kind: str, **fields: Any) -> None:
         await asyncio.wait_for(self._connected.wait(), PATIENCE_S)
-        assert self._connection is not None
+        connection = connection or self._connection
+        assert connection is not None
         self._count += 1
-        await self._connection.send(json.dumps({"type": kind, "event_id": f"event_{self._count}", **fields}))
+        await connection.send(json.dumps({"type": kind, "event_id": f"event_{self._count}", **fields}))
 
     async def refuse(self, event: dict[str, Any], code: str, message: str) -> None:
         error = {"type": "invalid_request_error", "code": code, "message": message, "event_id": event["event_id"]}

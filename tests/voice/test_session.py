@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import subprocess
 import sys
+import threading
+import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,7 +41,7 @@ from realtime_voice import session as module
 from realtime_voice.audio.push import PushAudioIO
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
 KEY = "sk-never-shown"
 MS = 24
@@ -60,6 +64,10 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110  what is waited for has no event
             await asyncio.sleep(0.001)
+
+
+def open_files() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
 
 
 async def ends(session: Session) -> None:
@@ -859,6 +867,60 @@ async def test_cancelled_iteration_loses_nothing(peer: Any) -> None:
             assert event.data["number"] == number
 
 
+@pytest.mark.parametrize("steps", range(4))
+async def test_every_call_can_be_cancelled(peer: Any, steps: int) -> None:
+    """Wherever it is cut, the session goes on and still answers."""
+    async with open_session(peer, audio=PushAudioIO()) as session:
+        calls: list[Callable[[], Coroutine[Any, Any, object]]] = [
+            lambda: session.send_text("x"),
+            lambda: session.send_image(b"\xff\xd8\xff"),
+            lambda: session.send_item({"type": "message", "role": "user", "content": []}),
+            lambda: session.send_audio(bytes(960)),
+            session.commit_audio,
+            session.clear_audio,
+            lambda: session.send_tool_result("call_x", "y"),
+            session.create_response,
+            lambda: session.ask({"instructions": "z"}),
+            lambda: session.update({"instructions": "z"}),
+            lambda: session.retrieve("i"),
+            lambda: session.delete("i"),
+            lambda: session.approve("a"),
+            lambda: session.send({"type": "input_audio_buffer.clear"}),
+            session.cancel_response,
+            session.interrupt,
+            session.wait,
+        ]
+        for call in calls:
+            task = asyncio.create_task(call())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task})
+        assert session._waiters == {}
+        await session.update({"instructions": "still here"})
+        assert session.config["instructions"] == "still here"
+
+
+async def test_cancelled_stop_still_stops(peer: Any) -> None:
+    session = open_session(peer)
+    await session.start()
+    stop = asyncio.create_task(session.stop())
+    await asyncio.sleep(0)
+    stop.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stop
+    await until(lambda: not session.is_running)
+    await session.stop()
+
+
+async def test_last_words_are_sent_before_the_end(peer: Any) -> None:
+    session = open_session(peer)
+    await session.start()
+    await session.send_text("goodbye", respond=False)
+    await session.stop()
+    assert (await peer.expect("conversation.item.create"))["item"]["content"][0]["text"] == "goodbye"
+
+
 @pytest.mark.parametrize(("code", "reason"), [(1001, "going away"), (1011, ""), (4004, "gone")])
 async def test_end_by_the_peer_raises_after_the_events_before_it(peer: Any, code: int, reason: str) -> None:
     session = open_session(peer)
@@ -958,6 +1020,30 @@ async def test_reader_that_went_away_stops_nothing(peer: Any, monkeypatch: pytes
         await peer.begin_response()
         await peer.call("add", '{"a": 1, "b": 2}')
         assert (await output_of(peer))["output"] == "3"
+
+
+async def test_sessions_leave_nothing_behind(peer: Any) -> None:
+    sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+    async def talk() -> None:
+        audio = PushAudioIO(rate=24000)
+        async with open_session(peer, audio=audio, tools=[add]) as session:
+            sessions.add(session)
+            audio.push(bytes(2 * 40 * MS))
+            await session.send_text("hello")
+            await next_event(session, ev.SessionUpdated)
+
+    await talk()
+    gc.collect()
+    tasks, threads, descriptors = len(asyncio.all_tasks()), threading.active_count(), open_files()
+    for _ in range(20):
+        await talk()
+    await asyncio.gather(*(talk() for _ in range(20)))
+    await until(lambda: len(asyncio.all_tasks()) <= tasks)
+    assert threading.active_count() <= threads
+    await until(lambda: open_files() <= descriptors)
+    gc.collect()
+    assert len(sessions) == 0
 
 
 async def test_key_and_audio_are_never_logged(peer: Any, caplog: pytest.LogCaptureFixture) -> None:
