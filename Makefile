@@ -33,6 +33,11 @@ ctest: $(VENV)/.development  ## C tests: plain, address and undefined-behaviour 
 pytest: $(VENV)/.development  ## Python tests
 	$(BIN)/python -m pytest -q
 
+FUZZ_SECONDS ?= 600
+fuzz: $(VENV)/.development  ## ten minutes of every fuzzer, two at a time, under the sanitizers (FUZZ_SECONDS=...)
+	$(call build_c,asan,address$(comma)undefined)
+	ls build/ctest-asan/tests/fuzz/fuzz_* | grep -v '\.last' | xargs -P 2 -I{} {} $(FUZZ_SECONDS)
+
 bench: $(VENV)/.development  ## speed, side by side with what it replaces
 	$(BIN)/python -m pytest -q bench --benchmark-enable --benchmark-only --benchmark-disable-gc
 
@@ -44,10 +49,13 @@ clean:  ## remove what was built
 	rm -rf build dist $(VENV)
 
 comma := ,
-define run_ctest
+define build_c
 	$(BIN)/cmake -S . -B build/ctest-$(1) -G Ninja \
 	  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRC_TESTS=ON -DRC_SANITIZE=$(2) --log-level=ERROR -Wno-dev
 	$(BIN)/cmake --build build/ctest-$(1)
+endef
+define run_ctest
+	$(call build_c,$(1),$(2))
 	$(BIN)/ctest --test-dir build/ctest-$(1) --output-on-failure --timeout 120
 endef
 
