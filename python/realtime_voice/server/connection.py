@@ -70,6 +70,7 @@ class Connection:
         self._drained = asyncio.Event()
         self._hearings: dict[str, Hearing] = {}
         self._understanding: dict[str, asyncio.Task[None]] = {}
+        self._considering: set[asyncio.Task[None]] = set()
         self._responding: dict[str, asyncio.Task[None]] = {}
         self._writer = asyncio.create_task(self._write())
         self.progress()
@@ -100,7 +101,7 @@ class Connection:
 
     async def close(self) -> None:
         """End all tasks. Idempotent."""
-        tasks = [*self._responding.values(), *self._understanding.values(), self._writer]
+        tasks = [*self._responding.values(), *self._understanding.values(), *self._considering, self._writer]
         for hearing in self._hearings.values():
             hearing.cancel()
         self._hearings.clear()
@@ -145,6 +146,8 @@ class Connection:
                 self._hearings[item_id] = self._recognizer.listen(tools)
             case protocol.Hear(item_id, pcm):
                 self._hearings[item_id].accept(pcm)
+            case protocol.Consider(item_id):
+                self._keep(asyncio.create_task(self._consider(item_id, self._hearings[item_id])))
             case protocol.Forget(item_id):
                 self._hearings.pop(item_id).cancel()
             case protocol.Understand(item_id):
@@ -155,6 +158,19 @@ class Connection:
             case protocol.Abandon(response):
                 if (task_ := self._responding.get(response.id)) is not None:
                     task_.cancel()
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._considering.add(task)
+        task.add_done_callback(self._considering.discard)
+
+    async def _consider(self, item_id: str, hearing: Hearing) -> None:
+        try:
+            text = await hearing.partial()
+        except RecognitionError as error:  # the turn ends by silence alone
+            _log.warning("%s", error)
+        else:
+            self._session.considered(item_id, text)
+            self.progress()
 
     async def _understand(self, item_id: str, hearing: Hearing) -> None:
         try:

@@ -75,6 +75,10 @@ class Ears:
         self._words.process_raw(pcm)
         self._phones.process_raw(pcm)
 
+    def partial(self) -> str:
+        """Return what has been heard so far, not yet judged."""
+        return str(hypothesis.hypstr) if (hypothesis := self._words.hyp()) else ""
+
     def finish(self) -> Heard:
         """End the turn; the text is "" when nothing was heard, `rejected` when it does not sound like what was said."""
         self._words.end_utt()

@@ -30,6 +30,9 @@ class Hearing(Protocol):
     def accept(self, pcm: bytes) -> None:
         """Take the next audio (16 kHz); returns at once."""
 
+    async def partial(self) -> str:
+        """Return what has been heard so far. Raises RecognitionError when the recognizer failed."""
+
     async def finish(self) -> Heard:
         """End the turn and return what was heard. Raises RecognitionError when the recognizer failed."""
 

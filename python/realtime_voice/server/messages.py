@@ -23,6 +23,13 @@ class Hear(msgspec.Struct, tag="hear", array_like=True):
     pcm: bytes
 
 
+class Peek(msgspec.Struct, tag="peek", array_like=True):
+    """What has been heard of a turn so far? Answered by Understood or Failed with the request's number."""
+
+    turn: int
+    request: int
+
+
 class Finish(msgspec.Struct, tag="finish", array_like=True):
     """A turn is complete; answered by Understood or Failed."""
 
@@ -75,7 +82,7 @@ class Failed(msgspec.Struct, tag="failed", array_like=True):
     message: str
 
 
-Request = Listen | Hear | Finish | Cancel | Speak
+Request = Listen | Hear | Peek | Finish | Cancel | Speak
 Reply = Ready | Understood | Spoken | Failed
 
 request_decoder = msgspec.msgpack.Decoder(Request)

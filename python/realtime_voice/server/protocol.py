@@ -60,6 +60,13 @@ class Hear:
 
 
 @dataclass(frozen=True, slots=True)
+class Consider:
+    """The user pauses: report what was said so far with `considered`."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Understand:
     """The user's item is complete: report `heard`."""
 
@@ -87,7 +94,7 @@ class Abandon:
     response: Response
 
 
-Action = Listen | Hear | Understand | Forget | Respond | Abandon
+Action = Listen | Hear | Consider | Understand | Forget | Respond | Abandon
 
 
 class ServerProtocol:
@@ -173,6 +180,12 @@ class ServerProtocol:
         self._actions.clear()
         return actions
 
+    def considered(self, item_id: str, text: str) -> None:
+        """Report what was said before the pause; a whole sentence ends the turn."""
+        if item_id == self._user_item and not turns.is_unfinished(text):
+            for happening in self._input.end_pause():
+                self._on_happening(happening)
+
     def heard(self, item_id: str, heard: Heard | None, failure: str | None = None) -> None:
         """Report what was understood of a user item; None with a `failure` when the recognizer broke."""
         entry = self.conversation.find(item_id)
@@ -251,6 +264,8 @@ class ServerProtocol:
             if self._user_item is None:
                 self._listen()
             self._actions.append(Hear(self._user_item or "", happening.pcm))
+        elif isinstance(happening, turns.Paused):
+            self._actions.append(Consider(self._user_item or ""))
         elif isinstance(happening, turns.Stopped):
             item_id = self._user_item or ""
             self._emit(events.InputAudioBufferSpeechStopped(item_id=item_id, audio_end_ms=happening.ms))

@@ -83,13 +83,13 @@ class SpeechProcess:
 
     def listen(self, tools: Sequence[Json]) -> "RemoteHearing":
         """Begin a turn."""
-        return RemoteHearing(self, next(self._numbers), tools)
+        return RemoteHearing(self, self.next_number(), tools)
 
     async def speak(self, text: str, *, rate: int, voice: str, speed: float) -> Speech:
         """Return `text` as PCM at `rate` Hz. Raises SynthesisError when the voice failed."""
         try:
             await self.start()
-            number = next(self._numbers)
+            number = self.next_number()
             reply = await self.ask(number, messages.Speak(number, text, rate, voice, speed))
         except (RuntimeError, OSError, TimeoutError) as error:
             raise SynthesisError(str(error) or "the speech worker did not answer") from error
@@ -98,6 +98,10 @@ class SpeechProcess:
         if reply.unspoken:
             _log.warning("the %s cannot speak: %s", self.voice_name, " ".join(reply.unspoken))
         return Speech(reply.pcm, tuple(reply.unspoken))
+
+    def next_number(self) -> int:
+        """Return a fresh number for a turn or a request."""
+        return next(self._numbers)
 
     def send(self, request: messages.Request) -> None:
         """Write one request. Raises RuntimeError when the worker is not there or too far behind."""
@@ -183,17 +187,26 @@ class RemoteHearing:
         """Take the next audio (16 kHz); returns at once."""
         self._send(messages.Hear(self._number, pcm))
 
+    async def partial(self) -> str:
+        """Return what has been heard so far. Raises RecognitionError when the worker failed."""
+        number = self._speech.next_number()
+        return (await self._understood(number, messages.Peek(self._number, number))).text
+
     async def finish(self) -> Heard:
         """End the turn and return what was heard. Raises RecognitionError when the worker failed."""
+        reply = await self._understood(self._number, messages.Finish(self._number))
+        return Heard(reply.text, reply.rejected)
+
+    async def _understood(self, number: int, request: messages.Request) -> messages.Understood:
         if self._failure is not None:
             raise RecognitionError(self._failure)
         try:
-            reply = await self._speech.ask(self._number, messages.Finish(self._number))
+            reply = await self._speech.ask(number, request)
         except (RuntimeError, OSError, TimeoutError) as error:
             raise RecognitionError(str(error) or "the speech worker did not answer") from error
         if not isinstance(reply, messages.Understood):
             raise RecognitionError(reply.message if isinstance(reply, messages.Failed) else "unexpected answer")
-        return Heard(reply.text, reply.rejected)
+        return reply
 
     def cancel(self) -> None:
         """Forget the turn."""

@@ -18,7 +18,19 @@ IDLE_KEPT_MS = 10_000
 """Audio kept while turns are detected and nobody speaks; a commit by hand finds it."""
 MAX_TURN_MS = 600_000
 """Longest detected turn (it is ended here), and most audio kept without turn detection; two of the longest appends."""
-SEMANTIC_SILENCE_MS: Mapping[str, int] = {"low": 1200, "medium": 700, "auto": 700, "high": 400}
+SEMANTIC_PAUSE_MS: Mapping[str, int] = {"low": 800, "medium": 500, "auto": 500, "high": 300}
+"""Silence after which semantic turn detection asks what was said."""
+SEMANTIC_WAIT_MS: Mapping[str, int] = {"low": 8000, "medium": 4000, "auto": 4000, "high": 2000}
+"""Silence that ends a turn whatever was said."""
+UNFINISHED = frozenset(
+    {
+        "a", "about", "an", "and", "are", "at", "because", "but", "by", "can", "could", "divided", "do", "for",
+        "from", "have", "how", "i", "if", "in", "is", "it's", "minus", "multiplied", "my", "of", "on", "or",
+        "over", "plus", "point", "please", "so", "square", "that", "the", "then", "times", "to", "uh", "um",
+        "want", "was", "what", "what's", "when", "where", "which", "who", "with", "would", "your",
+    }
+)  # fmt: skip
+"""Words after which a sentence goes on."""
 MIN_COMMIT_MS = 100
 """Least audio that a client may commit."""
 _PCM_BYTES_PER_MS = 2 * HEARING_RATE // 1000
@@ -46,6 +58,11 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """The user is silent: ask what was said, and `end_pause` when that is a whole sentence."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """The turn ended at `ms`, silence included."""
 
@@ -60,7 +77,7 @@ class Idle:
     end_ms: int
 
 
-Happening = Started | Spoken | Stopped | Idle
+Happening = Started | Spoken | Paused | Stopped | Idle
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +106,7 @@ class InputBuffer:
         self._ended_ms: int | None = None  # where it ended, until it is committed
         self._loud_hops = 0
         self._quiet_hops = 0
+        self._paused = False
         self._idle_from_ms: int | None = None
         self._partial = b""
         self._lead = 0  # bytes that the resampler is late by; the detector does without them, so that its hops fit
@@ -145,6 +163,11 @@ class InputBuffer:
         self._lead = max(0, self._lead - len(pcm))
         return self._detect(probabilities) if self._detection is not None else self._spoken_until(self.elapsed_ms)
 
+    def end_pause(self) -> Iterator[Happening]:
+        """End the turn at the pause that Paused told of; nothing when the user has gone on."""
+        if self._turn_ms is not None and self._paused:
+            yield from self._stop()
+
     def commit(self) -> Turn:
         """Take the turn out of the buffer; without a detected turn, all of it. Later audio stays."""
         ended = self._ended_ms if self._ended_ms is not None else self.elapsed_ms
@@ -183,6 +206,7 @@ class InputBuffer:
         self._ended_ms = None
         self._loud_hops = 0
         self._quiet_hops = 0
+        self._paused = False
 
     def _detect(self, probabilities: list[float]) -> Iterator[Happening]:
         for probability in probabilities:
@@ -218,12 +242,22 @@ class InputBuffer:
     def _in_turn(self, probability: float, detection: Mapping[str, Any]) -> Iterator[Happening]:
         floor = max(detection.get("threshold", 0.5) - HYSTERESIS, 0.05)
         self._quiet_hops = self._quiet_hops + 1 if probability < floor else 0
-        silence_ms = detection.get("silence_duration_ms", SEMANTIC_SILENCE_MS.get(detection.get("eagerness", "auto")))
+        self._paused = self._paused and self._quiet_hops > 0
+        quiet_ms = self._quiet_hops * HOP_MS
+        eagerness = detection.get("eagerness", "auto")
+        silence_ms = detection.get("silence_duration_ms", SEMANTIC_WAIT_MS[eagerness])
         too_long = self._hop_end_ms - (self._turn_ms or 0) >= MAX_TURN_MS
-        if self._quiet_hops and (self._quiet_hops * HOP_MS >= silence_ms or too_long):
+        if quiet_ms and (quiet_ms >= silence_ms or too_long):
+            yield from self._stop()
+        elif detection["type"] == "semantic_vad" and quiet_ms == SEMANTIC_PAUSE_MS[eagerness]:
+            self._paused = True
             yield from self._spoken_until(self._hop_end_ms)
-            self._ended_ms = self._hop_end_ms
-            yield Stopped(self._hop_end_ms)
+            yield Paused()
+
+    def _stop(self) -> Iterator[Happening]:
+        yield from self._spoken_until(self._hop_end_ms)
+        self._ended_ms = self._hop_end_ms
+        yield Stopped(self._hop_end_ms)
 
     def _spoken_until(self, ms: int) -> Iterator[Spoken]:
         pcm = bytes(self._pcm[self._pcm_offset(self._handed_ms) : self._pcm_offset(ms)])
@@ -240,3 +274,9 @@ class InputBuffer:
 
     def _pcm_offset(self, ms: int) -> int:
         return (ms - self._start_ms) * _PCM_BYTES_PER_MS
+
+
+def is_unfinished(text: str) -> bool:
+    """Whether a sentence that has come this far goes on: it is empty or ends with a word that wants another."""
+    words = text.lower().rstrip(" .,").split()
+    return not words or words[-1] in UNFINISHED

@@ -23,6 +23,7 @@ from realtime_voice.server.messages import (
     Finish,
     Hear,
     Listen,
+    Peek,
     Ready,
     Reply,
     Request,
@@ -45,7 +46,7 @@ class _Turn:
 
     def __init__(self, tools: Sequence[dict[str, Any]]) -> None:
         self.tools = tools
-        self.waiting: deque[bytes] = deque()
+        self.waiting: deque[bytes | Peek] = deque()
         self.ears: Ears | None = None
         self.complete = False
 
@@ -73,6 +74,8 @@ class SpeechWorker:
             return
         elif isinstance(request, Hear):
             turn.waiting.extend(request.pcm[at : at + PCM_SLICE] for at in range(0, len(request.pcm), PCM_SLICE))
+        elif isinstance(request, Peek):
+            turn.waiting.append(request)
         elif isinstance(request, Finish):
             turn.complete = True
         else:
@@ -95,7 +98,11 @@ class SpeechWorker:
                 return True
             turn.ears = ears.start(turn.tools)
         if turn.waiting:
-            turn.ears.accept(turn.waiting.popleft())
+            following = turn.waiting.popleft()
+            if isinstance(following, Peek):
+                self._send(Understood(following.request, turn.ears.partial(), rejected=False))
+            else:
+                turn.ears.accept(following)
             return True
         if turn.complete:
             ears, turn.ears = turn.ears, None

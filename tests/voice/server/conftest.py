@@ -47,6 +47,7 @@ class ScriptedEars:
 
     def __init__(self) -> None:
         self.texts: list[str | Exception] = []
+        self.partials: list[str] = []
         self.turns: list[bytearray] = []
         self.cancelled = 0
         self.gate = asyncio.Event()
@@ -64,6 +65,9 @@ class ScriptedHearing:
 
     def accept(self, pcm: bytes) -> None:
         self._turn += pcm
+
+    async def partial(self) -> str:
+        return self._ears.partials.pop(0)
 
     async def finish(self) -> Heard:
         await self._ears.gate.wait()

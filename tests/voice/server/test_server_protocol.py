@@ -573,3 +573,21 @@ async def test_answers_are_paced(start: Any, connect: Any, mind: Any) -> None:
         began = loop.time()
         await client.until("response.output_audio.done")
         assert loop.time() - began >= (2.0 - 0.3) / 4 * 0.9
+
+
+async def test_semantic_detection_waits_for_the_end_of_the_sentence(client: Any, ears: Any, sounds: Any) -> None:
+    await client.update(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}}})
+    ears.partials = ["what is twelve times", "what is twelve times seven"]
+    await client.append(sounds.speech(400) + sounds.silence(1000))  # asked at 300 ms of silence: not finished
+    await client.append(sounds.speech(400) + sounds.silence(320))
+    stopped = await client.until("input_audio_buffer.speech_stopped")
+    assert stopped["audio_end_ms"] in (400 + 1000 + 400 + 300, 400 + 1000 + 400 + 310, 400 + 1000 + 400 + 320)
+    assert ears.partials == []
+    await client.until("response.done")
+
+    client.forget()
+    ears.partials = ["and"]
+    await client.append(sounds.silence(500) + sounds.speech(400) + sounds.silence(2500))
+    started = await client.until("input_audio_buffer.speech_started")
+    stopped = await client.until("input_audio_buffer.speech_stopped")
+    assert stopped["audio_end_ms"] - started["audio_start_ms"] == 300 + 400 + 2000
