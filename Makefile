@@ -15,7 +15,7 @@ help:  ## list the targets
 demo: $(VENV)/.runtime  ## hold a conversation with a Strands agent: no key, no sound hardware
 	$(BIN)/realtime demo
 
-test: lint ctest pytest  ## everything: lint, C tests (plain and sanitized), Python tests
+test: lint ctest bench-smoke pytest  ## everything: lint, C tests (plain and sanitized), Python tests
 
 lint: $(VENV)/.development  ## ruff, mypy, stubtest, cython-lint, import-linter
 	$(BIN)/ruff check .
@@ -40,6 +40,9 @@ fuzz: $(VENV)/.development  ## ten minutes of every fuzzer, two at a time, under
 
 bench: $(VENV)/.development  ## speed, side by side with what it replaces
 	$(BIN)/python -m pytest -q bench --benchmark-enable --benchmark-only --benchmark-disable-gc
+
+bench-smoke: $(VENV)/.development  ## every benchmark once, as a test
+	$(BIN)/python -m pytest -q bench
 
 dist: $(VENV)/.development  ## wheel and sdist in dist/
 	$(BIN)/pip install -q build

@@ -25,7 +25,7 @@ class Resampler:
 
     @property
     def grade(self) -> str:
-        """"fast" or "best"."""
+        """Grade of the filter: "fast" or "best"."""
 
     @property
     def delay_in(self) -> float:

@@ -30,7 +30,7 @@ class Vad:
     def __new__(cls, rate: int = 16000, *, grade: str = "light", network: Network | None = None) -> Self: ...
     @property
     def grade(self) -> str:
-        """"light" or "neural"."""
+        """Grade of the detector: "light" or "neural"."""
 
     @property
     def rate(self) -> int:

@@ -1,7 +1,7 @@
-# ruff: noqa: INP001  # a script, not a module
+# a script, not a module
 """Make the speech that comes with the package, once, with Debian's flite: the demo's sentences and the word bank.
 
-    python tools/make_speech.py
+    python tests/data/make_speech.py
 
 It writes python/realtime_voice/data/speech/*.wav (16 kHz PCM16) and python/realtime_voice/data/words/words.{ulaw,txt}
 (16 kHz mu-law; one line `word first_sample sample_count` each).
@@ -17,7 +17,7 @@ from realtime_voice.server import numerals
 
 from realtime_core import g711
 
-DATA = Path(__file__).parents[1] / "python" / "realtime_voice" / "data"
+DATA = Path(__file__).parents[2] / "python" / "realtime_voice" / "data"
 SENTENCES = (
     "what is twelve times seven",
     "count to thirty",
@@ -41,7 +41,7 @@ def speak(text: str, voice: str) -> tuple[bytes, int]:
     """Return PCM16 mono and its rate."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "speech.wav")
-        subprocess.run(["flite", "-voice", voice, "-t", text, "-o", path], check=True, timeout=60)  # noqa: S603, S607
+        subprocess.run(["flite", "-voice", voice, "-t", text, "-o", path], check=True, timeout=60)
         with wave.open(str(path)) as speech:
             return speech.readframes(speech.getnframes()), speech.getframerate()
 
