@@ -259,9 +259,8 @@ async def _session(options: TalkOptions, url: str | None, tools: Sequence[Any], 
 
 
 async def _strands(options: TalkOptions, url: str | None, tools: Sequence[Any], conversation: Conversation) -> None:
-    from strands.hooks import AfterToolCallEvent, BeforeToolCallEvent
-
     from realtime_voice.strands import BidiAgent, BidiAudioIO, BidiOpenAIRealtimeModel, stop_conversation
+    from realtime_voice.strands.tool_results import observe_tool_results
 
     if not tools:
         from strands_tools import calculator as strands_calculator
@@ -279,34 +278,10 @@ async def _strands(options: TalkOptions, url: str | None, tools: Sequence[Any], 
         tools=[*tools, stop_conversation],
         system_prompt=options.instructions or INSTRUCTIONS,
     )
-    started: dict[str, float] = {}
-    loop = asyncio.get_running_loop()
-
-    def before(event: BeforeToolCallEvent) -> None:
-        started[event.tool_use["toolUseId"]] = loop.time()
-
-    def after(event: AfterToolCallEvent) -> None:
-        call_id = event.tool_use["toolUseId"]
-        conversation.observe(
-            ToolResult(
-                call_id=call_id,
-                name=event.tool_use["name"],
-                output=_text_of(event.result),
-                is_error=event.result.get("status") == "error",
-                duration_s=loop.time() - started.pop(call_id, loop.time()),
-            )
-        )
-
-    agent.add_hook(before, BeforeToolCallEvent)
-    agent.add_hook(after, AfterToolCallEvent)
+    observe_tool_results(agent, conversation.observe)
     conversation.say = agent.send
     audio_io = BidiAudioIO(audio=conversation.audio)
     await agent.run(inputs=[audio_io.input()], outputs=[audio_io.output()])
-
-
-def _text_of(result: Any) -> str:
-    parts = [part.get("text") or str(part.get("json", "")) for part in result.get("content", [])]
-    return " ".join(part for part in parts if part)
 
 
 def calculator(expression: str) -> str:
