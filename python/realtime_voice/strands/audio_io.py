@@ -27,8 +27,9 @@ from realtime_voice.strands.stopping import heed_stop_requests
 
 if TYPE_CHECKING:
     from strands.bidi import BidiAgent
+    from strands.bidi.io import ConsoleIO
     from strands.bidi.models import AudioConfig, AudioStreamConfig, BidiModel
-    from strands.bidi.types import BidiOutputEvent
+    from strands.bidi.types import BidiOutputEvent, OutputStream
 
     from realtime_voice.audio import AudioIO
 
@@ -61,6 +62,7 @@ class BidiAudioIO:
         output_frames_per_buffer: The same for the speaker.
         output_buffer_size: Blocks that may wait behind the 10 s in the speaker's ring before no more is read from the
             model's socket; 32 MiB by default.
+        console: Strands' console, which shows what the speaker says and what else happens; none by default.
 
     Raises:
         ValueError: An option is wrong, or given together with `audio`, which has its own.
@@ -76,6 +78,7 @@ class BidiAudioIO:
         output_device_index: int | None = None,
         output_frames_per_buffer: int | None = None,
         output_buffer_size: int | None = None,
+        console: ConsoleIO | None = None,
     ) -> None:
         devices = {
             "input_device_index": input_device_index,
@@ -93,6 +96,7 @@ class BidiAudioIO:
         if audio is not None and given:
             raise ValueError(f"{', '.join(given)} belong to the sound devices: leave them out, or leave out audio")
         self._shared = _Shared(audio, given)
+        self._console = console
 
     def input(self) -> AudioInput:
         """Return the microphone."""
@@ -100,7 +104,7 @@ class BidiAudioIO:
 
     def output(self) -> AudioOutput:
         """Return the speaker."""
-        return AudioOutput(self._shared)
+        return AudioOutput(self._shared, None if self._console is None else self._console.output())
 
 
 class _Shared:
@@ -252,19 +256,24 @@ class AudioInput:
 class AudioOutput:
     """The speaker, as an output of the agent."""
 
-    def __init__(self, shared: _Shared) -> None:
+    def __init__(self, shared: _Shared, console: OutputStream | None) -> None:
         self._shared = shared
+        self._console = console
         self._side: _AudioSide | None = None
         self._convert: ToWire | None = None
 
     async def start(self, agent: BidiAgent) -> None:
         """Open the speaker. Raises what `AudioInput.start` raises."""
         self._side = await self._shared.open(agent)
+        if self._console is not None:
+            await self._console.start(agent)
         stream = self._side.output_format
         self._convert = None if self._side.direct else ToWire(stream["sample_rate"], stream["channels"], _PCM)
 
     async def stop(self) -> None:
         """Close the speaker; more calls do nothing."""
+        if self._console is not None:
+            await self._console.stop()
         if self._side is not None:
             self._side = None
             await self._shared.close()
@@ -275,6 +284,8 @@ class AudioOutput:
         Raises:
             ValueError: The audio is not in the format the speaker was opened for.
         """
+        if self._console is not None:
+            await self._console(event)
         side = self._side
         if side is None:
             return

@@ -15,7 +15,7 @@ from strands.types.media import ImageBlock
 from strands.types.tools import ToolResultBlock
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from strands.bidi.types import BidiMessage
     from strands.types.content import Message
@@ -63,11 +63,14 @@ def message_items(message: BidiMessage) -> list[dict[str, Any]]:
     return items
 
 
-def history_items(messages: Iterable[Message], pending: Collection[str] = ()) -> list[dict[str, Any]]:
+def history_items(
+    messages: Iterable[Message], pending: Collection[str] = (), heard: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
     """Return the items that tell a new session what was said before.
 
-    A tool's call appears once, where it was made. Its output is the tool's result; a result that is still to come
-    (`pending` has its id) is left out, and of a call that never ended the note that it had started is told.
+    Of an answer of the agent's that was interrupted, `heard` has what the user heard of it, by its full text. A tool's
+    call appears once, where it was made. Its output is the tool's result; a result that is still to come (`pending` has
+    its id) is left out, and of a call that never ended the note that it had started is told.
 
     Raises:
         ValueError: A tool result holds content that the Realtime API does not take.
@@ -87,8 +90,10 @@ def history_items(messages: Iterable[Message], pending: Collection[str] = ()) ->
         content: list[dict[str, Any]] = []
         for block in message["content"]:
             if block.get("text"):
-                kind = "input_text" if message["role"] == "user" else "output_text"
-                content.append({"type": kind, "text": block["text"]})
+                if message["role"] == "user":
+                    content.append({"type": "input_text", "text": block["text"]})
+                elif text := (heard or {}).get(block["text"], block["text"]):
+                    content.append({"type": "output_text", "text": text})
             elif "image" in block and message["role"] == "user":
                 image = block["image"]
                 content.append(_image(image["format"], image["source"].get("bytes")))

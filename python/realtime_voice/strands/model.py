@@ -23,7 +23,7 @@ from strands.bidi.types import (
 from realtime_voice import endpoint
 from realtime_voice.audio import AudioEvent
 from realtime_voice.errors import ConnectError, ConnectionClosed, RealtimeError
-from realtime_voice.events import ResponseOutputAudioDelta
+from realtime_voice.events import Interrupted, ResponseOutputAudioDelta
 from realtime_voice.protocol import tool_error
 from realtime_voice.session import Session, connect
 from realtime_voice.strands import config as options
@@ -63,6 +63,9 @@ CONTINUE = (
     "the same language."
 )
 """Told to a renewed session, whose history holds the words but not the sound of what was before."""
+
+CUTS = 256
+"""So many interrupted answers are remembered, for a renewed session to be told what was heard of them."""
 
 GOODBYE = "Goodbye!"
 """What the tool that ends a conversation answers to a model that has not said goodbye."""
@@ -216,6 +219,7 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         self._playout: Playout | None = None
         self._pending_calls: dict[str, asyncio.TimerHandle] = {}
         self._late_calls: dict[str, str] = {}  # calls answered in place of their tool -> the tool's name
+        self._heard: dict[str, str] = {}  # answers that were interrupted -> what was heard of them
         self._tasks: set[asyncio.Task[None]] = set()
         self._losses = 0
 
@@ -369,7 +373,7 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         session_config = options.session_config(
             self._audio, self._transcription, system_prompt, [function_tool(tool) for tool in tools or ()], fields
         )
-        history = history_items(messages or (), self._pending_calls)
+        history = history_items(messages or (), self._pending_calls, self._heard)
         wire_in, wire_out = self.wires
         input_format, output_format = self._audio_config["input"], self._audio_config["output"]
         session = connect(
@@ -493,6 +497,8 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         timer = asyncio.get_running_loop().call_later(self.timeout_s, connection.expire)
         try:
             async for event in connection.session:
+                if isinstance(event, Interrupted):
+                    self._remember(event)
                 if self.observer is not None and not isinstance(event, AudioEvent):
                     self.observer(event)
                 outputs = connection.translator.translate(event)
@@ -512,6 +518,11 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
             raise ConnectionTimeoutError(f"timeout_s=<{self.timeout_s}> | the connection has reached its limit")
         if connection is self._connection:
             self._lost(connection, lost)
+
+    def _remember(self, cut: Interrupted) -> None:
+        self._heard[cut.full] = cut.heard
+        if len(self._heard) > CUTS:
+            del self._heard[next(iter(self._heard))]
 
     def _lost(self, connection: _Connection, error: ConnectionClosed) -> NoReturn:
         """Have a lost connection renewed, unless new ones are lost as soon as they stand."""

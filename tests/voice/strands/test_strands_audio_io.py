@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from typing import TYPE_CHECKING, Any
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 from realtime_voice.audio import Heard, PushAudioIO, Wire
@@ -193,6 +194,21 @@ async def test_the_end_waits_for_the_last_word(monkeypatch: pytest.MonkeyPatch) 
     await output(model.says(loud(4800), "b"))
     await asyncio.wait_for(output(BidiConnectionStopEvent("c", "user_request")), 10)  # nobody pulls: bounded
     await output.stop()
+
+
+async def test_strands_console_sees_what_the_speaker_gets() -> None:
+    console = MagicMock()
+    shown = console.output.return_value = AsyncMock()
+    output = BidiAudioIO(audio=PushAudioIO(), console=console).output()
+    model = OtherModel(16000, 24000)
+    agent = BidiAgent(model=model)
+    await output.start(agent)
+    event = model.says(loud(240))
+    await output(event)
+    await output.stop()
+    shown.start.assert_awaited_once_with(agent)
+    shown.assert_awaited_once_with(event)
+    shown.stop.assert_awaited_once()
 
 
 async def test_one_audio_side_for_both_streams() -> None:

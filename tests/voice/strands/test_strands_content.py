@@ -111,6 +111,12 @@ def test_history_in_order() -> None:
     assert json.loads(items[4]["output"]) == [{"text": "42"}]
 
 
+def test_of_an_interrupted_answer_what_was_heard() -> None:
+    messages = [assistant(text="One two three."), user(text="One two three."), assistant(text="Never heard.")]
+    items = history_items(messages, heard={"One two three.": "One two", "Never heard.": ""})
+    assert [item["content"][0]["text"] for item in items] == ["One two", "One two three."]
+
+
 def test_each_call_and_each_result_once() -> None:
     dispatched = [call("c1"), result("c1", "started", dispatch=True)]
     finished = [*dispatched, assistant(text="Wait."), call("c1"), result("c1", "42")]
