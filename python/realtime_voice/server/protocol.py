@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from realtime_core import base64
+from realtime_core.resample import Resampler
 from realtime_voice import events
 from realtime_voice.errors import RemoteProtocolError
 from realtime_voice.events import ContentPart, Item
@@ -25,9 +26,9 @@ from realtime_voice.server.configuration import (
     refuse_unknown,
 )
 from realtime_voice.server.conversation import Conversation, Entry, checked, shown
-from realtime_voice.server.interfaces import Heard
+from realtime_voice.server.interfaces import HEARING_RATE, Heard
 from realtime_voice.server.response import USER_AUDIO_TOKENS_PER_S, Response
-from realtime_voice.server.wire import bytes_per_ms
+from realtime_voice.server.wire import SAMPLE_BYTES, WIRE_RATES, bytes_per_ms, to_pcm
 
 MAX_APPEND_BYTES = 15 * 1024 * 1024
 """Audio in one input_audio_buffer.append."""
@@ -301,6 +302,8 @@ class ServerProtocol:
         self._keep_client_audio(entry)
         previous = self.conversation.add(entry, event.previous_item_id)
         self._announce(entry, previous)
+        if entry.audio and entry.item.role == "user":
+            self._listen_to(entry)
 
     def _on_item_retrieve(self, event: events.ConversationItemRetrieve) -> None:
         entry = self.conversation.retrieve(event.item_id)
@@ -386,6 +389,15 @@ class ServerProtocol:
                     raise Refused(f"Invalid 'item.content[0].audio': expected base64 ({error}).") from None
                 entry.audio_bytes = len(entry.audio)
                 part.audio = None
+
+    def _listen_to(self, entry: Entry) -> None:
+        """Have the audio understood that a client has put into a user item."""
+        item_id, wire_format = str(entry.item.id), self.configuration.input["format"]["type"]
+        whole = len(entry.audio) - len(entry.audio) % SAMPLE_BYTES[wire_format]
+        resampler = Resampler(WIRE_RATES[wire_format], HEARING_RATE)
+        pcm = resampler.process(to_pcm(bytes(entry.audio[:whole]), wire_format)) + resampler.flush()
+        tools = self.configuration.effective.get("tools") or []
+        self._actions.extend((Listen(item_id, tools), Hear(item_id, pcm), Understand(item_id)))
 
     def _announce(self, entry: Entry, previous: str | None) -> None:
         self.conversation.limit_audio()

@@ -591,3 +591,25 @@ async def test_semantic_detection_waits_for_the_end_of_the_sentence(client: Any,
     started = await client.until("input_audio_buffer.speech_started")
     stopped = await client.until("input_audio_buffer.speech_stopped")
     assert stopped["audio_end_ms"] - started["audio_start_ms"] == 300 + 400 + 2000
+
+
+async def test_audio_in_a_created_item_is_understood(client: Any, ears: Any, sounds: Any) -> None:
+    ears.texts = ["spoken in an item"]
+    audio = base64.b64encode(sounds.speech(500)).decode()
+    await client.send("conversation.item.create", item=message("user", type="input_audio", audio=audio))
+    added = await client.until("conversation.item.done")
+    assert "audio" not in added["item"]["content"][0]
+    await client.send("response.create")
+    done = (await client.until("response.done"))["response"]
+    assert done["output"][0]["content"][0]["transcript"] == "I heard spoken in an item"
+    assert abs(len(ears.turns[0]) // 32 - 500) <= 5
+    broken = message("user", type="input_audio", audio="?")
+    await client.until("rate_limits.updated")
+    assert "base64" in (await client.refused("conversation.item.create", item=broken))["message"]
+
+
+async def test_images_are_accepted(client: Any, mind: Any) -> None:
+    image = message("user", type="input_image", image_url="data:image/png;base64,AAAA", detail="low")
+    await client.send("conversation.item.create", item=image)
+    done = await client.until("conversation.item.done")
+    assert done["item"]["content"] == image["content"]
