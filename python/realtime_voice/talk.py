@@ -34,6 +34,8 @@ from realtime_voice.timeline import TimelineBuilder
 
 QUIET_S: Final = 3.0
 """How long nothing may happen after the end of a recorded or typed input before the conversation ends."""
+OWED_S: Final = 10.0
+"""How long an answer may take to begin before it is no longer waited for."""
 ENDING_S: Final = 0.8
 """How long an ended conversation may take to close its connection."""
 REFRESH_S: Final = 0.04
@@ -86,6 +88,7 @@ class Conversation:
         self._user_speaks = False
         self.begun = asyncio.Event()
         """Set when the agent is there."""
+        self._owed_until = 0.0
         self._busy_at = self._loop.time()
         audio.observer = self.observe
 
@@ -96,6 +99,7 @@ class Conversation:
             case SessionUpdated():
                 self.begun.set()
             case ResponseCreated(response=response):
+                self._owed_until = now
                 self._responses.add(response.id or "")
             case ResponseDone(response=response):
                 self._responses.discard(response.id or "")
@@ -106,10 +110,12 @@ class Conversation:
                 self._tools.add(call_id)
             case ToolResult(call_id=call_id):
                 self._tools.discard(call_id)
+                self.owe()
             case InputAudioBufferSpeechStarted():
                 self._user_speaks = True
             case InputAudioBufferSpeechStopped():
                 self._user_speaks = False
+                self.owe()
             case Error(error=details):
                 self.console.line("error", details.message or "unknown", now)
         self.console.observe(event, now)
@@ -117,13 +123,19 @@ class Conversation:
         for watcher in self.watchers:
             watcher(event)
 
+    def owe(self) -> None:
+        """Expect an answer to what the user has just said."""
+        self._owed_until = self._loop.time() + OWED_S
+
     @property
     def busy(self) -> bool:
-        """Somebody speaks, answers or works."""
-        return bool(self._responses or self._tools or self._user_speaks or not self.audio.silent or self.audio.playing)
+        """Somebody speaks, answers, works or is about to."""
+        answering = self._responses or self._tools or self._loop.time() < self._owed_until
+        return bool(answering or self._user_speaks or not self.audio.silent or self.audio.playing)
 
     async def quiet(self, seconds: float = QUIET_S) -> None:
-        """Wait until nothing has been going on for so long."""
+        """Wait until the agent is there and nothing has been going on for so long."""
+        await self.begun.wait()
         self._busy_at = self._loop.time()
         while self._loop.time() - self._busy_at < seconds:
             await asyncio.sleep(0.05)
@@ -407,9 +419,10 @@ async def _typed(conversation: Conversation) -> None:
     while (line := await lines.get()) != "\0":
         if line and conversation.say is not None:
             conversation.console.line("you", f"“{line}”", loop.time())
+            conversation.owe()
             await conversation.say(line)
             if not _is_terminal():  # a script waits for its answers
-                await conversation.quiet(1.0)
+                await conversation.quiet(0.5)
     await conversation.quiet()
 
 

@@ -17,7 +17,15 @@ from realtime_voice.audio import FileAudioIO, SplitAudioIO, VirtualAudioIO, devi
 from realtime_voice.cli import main
 from realtime_voice.console import Console
 from realtime_voice.errors import AudioDeviceError
-from realtime_voice.events import Response, ResponseCreated, ResponseDone, ResponseUsage, ToolCall, ToolResult
+from realtime_voice.events import (
+    InputAudioBufferSpeechStopped,
+    Response,
+    ResponseCreated,
+    ResponseDone,
+    ResponseUsage,
+    ToolCall,
+    ToolResult,
+)
 from realtime_voice.server import Heard, Say, Speech, serve
 from realtime_voice.timeline import Span, Timeline
 
@@ -249,9 +257,18 @@ async def test_a_conversation_knows_when_nothing_goes_on(capsys):
     conversation.observe(ResponseDone(event_id="e", response=Response(id="r", usage=usage)))
     assert conversation.busy
     conversation.observe(ToolResult(call_id="c", name="f", output=""))
+    assert conversation.busy  # an answer is owed
+    conversation.observe(ResponseCreated(event_id="e", response=Response(id="r1")))
+    conversation.observe(ResponseDone(event_id="e", response=Response(id="r1")))
     assert not conversation.busy
     audio.say(bytes(480), 48000)
     assert conversation.busy
+    audio.hush()
+    conversation.observe(InputAudioBufferSpeechStopped(event_id="e", audio_end_ms=1, item_id="u"))
+    assert conversation.busy  # an answer is owed
+    conversation.observe(ResponseCreated(event_id="e", response=Response(id="r2")))
+    conversation.observe(ResponseDone(event_id="e", response=Response(id="r2")))
+    assert not conversation.busy
     assert "2 tokens in" in conversation.summary()
 
 
