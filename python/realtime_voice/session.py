@@ -14,7 +14,6 @@ import base64
 import contextlib
 import logging
 import secrets
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, cast
 
 import msgspec
@@ -43,6 +42,7 @@ from realtime_voice.errors import (
 )
 from realtime_voice.protocol import REQUEST_TAG, ClientProtocol, SessionState, tool_error
 from realtime_voice.protocol import Event as ProtocolEvent
+from realtime_voice.queues import EventQueue, MessageQueue
 from realtime_voice.tools import TOOL_TIMEOUT_S, Toolbox
 
 if TYPE_CHECKING:
@@ -57,16 +57,11 @@ if TYPE_CHECKING:
 Event: TypeAlias = ProtocolEvent | AudioEvent
 """What a session yields: events of the wire, of the conversation and of the audio side."""
 
-EVENTS_KEPT: Final = 1024
-"""Events that wait for the application; beyond, the socket is read no further (see Session.__aiter__)."""
-OUTGOING_BYTES: Final = 1024 * 1024
-"""Bytes that wait for the socket; beyond, senders and the microphone wait."""
 APPEND_BYTES: Final = 15 * 1024 * 1024
 """Audio that one append may carry."""
 ANSWER_TIMEOUT_S: Final = 10.0
 """How long the server may take to answer a request that is answered at once."""
 FILLER_AFTER_S: Final = 1.5
-SLOW_CONSUMER_S: Final = 5.0
 TICK_S: Final = 0.5
 PLAYOUT_LOOK_S: Final = 0.02
 LAST_WORDS_S: Final = 0.25
@@ -216,8 +211,6 @@ class Session:
         """False: the agent goes on speaking when the user does."""
         self.local_barge_in = local_barge_in
         """True: the speech that the audio side detects silences the agent, before the server hears it."""
-        self.dropped_events = 0
-        """Events that nobody took."""
         self._requested = dict(config)
         self._filler = filler
         self._filler_after_s = filler_after_s
@@ -236,15 +229,8 @@ class Session:
         self._error: BaseException | None = None
         self._is_error_told = False
         self._is_over = asyncio.Event()
-        self._events: deque[Event] = deque()
-        self._event_arrived = asyncio.Event()
-        self._event_taken = asyncio.Event()
-        self._is_read = False  # somebody iterates
-        self._outgoing: deque[bytes] = deque()
-        self._outgoing_bytes = 0
-        self._to_write = asyncio.Event()
-        self._has_room = asyncio.Event()
-        self._has_room.set()
+        self._events: EventQueue[Event] = EventQueue()
+        self._outgoing = MessageQueue()
         self._tool_tasks: dict[str, tuple[ev.ToolCall, asyncio.Task[None]]] = {}
         self._waiters: dict[str, _Waiter] = {}
 
@@ -293,7 +279,7 @@ class Session:
         if self._runner is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORDS_S):
-                    await self._all_sent()
+                    await self._outgoing.empty()
             self._runner.cancel()
             await asyncio.wait({self._runner}, timeout=STOP_S)
         self._finish(None)
@@ -343,9 +329,8 @@ class Session:
             waiter.fail(error or ConnectionClosed("the session has ended", 1000))
         self._waiters.clear()
         self._is_over.set()
-        self._event_arrived.set()
-        self._event_taken.set()
-        self._has_room.set()
+        self._events.end()
+        self._outgoing.end()
 
     def _tell_error(self) -> None:
         if self._error is not None and not self._is_error_told:
@@ -357,41 +342,24 @@ class Session:
     def __aiter__(self) -> AsyncIterator[Event]:
         """Iterate over what happens; ends with the session, and raises the reason when that ended by itself.
 
-        Events are handed out once, also to several iterators. While somebody iterates and EVENTS_KEPT events wait,
-        the server is read no further; before, or when nobody has taken any for SLOW_CONSUMER_S, the oldest are dropped
-        and counted.
+        Events are handed out once, also to several iterators. While somebody iterates and 1024 events wait, the
+        server is read no further; before, or when nobody has taken any for 5 seconds, the oldest are dropped and
+        counted.
         """
         return self
 
     async def __anext__(self) -> Event:
         """Wait for the next event. Cancelling loses none."""
-        self._is_read = True
-        while not self._events:
-            if self._is_over.is_set():
-                self._tell_error()
-                raise StopAsyncIteration
-            self._event_arrived.clear()
-            await self._event_arrived.wait()
-        event = self._events.popleft()
-        self._event_taken.set()
-        return event
+        try:
+            return await self._events.get()
+        except StopAsyncIteration:
+            self._tell_error()
+            raise
 
-    def _emit(self, event: Event) -> None:
-        self._events.append(event)
-        if len(self._events) > (2 * EVENTS_KEPT if self._is_read else EVENTS_KEPT):
-            self._events.popleft()
-            self.dropped_events += 1
-        self._event_arrived.set()
-
-    async def _wait_for_consumer(self) -> None:
-        while self._is_read and len(self._events) >= EVENTS_KEPT:
-            self._event_taken.clear()
-            try:
-                async with asyncio.timeout(SLOW_CONSUMER_S):
-                    await self._event_taken.wait()
-            except TimeoutError:
-                self._is_read = False
-                _logger.warning("no event was taken for %g s: the oldest are dropped", SLOW_CONSUMER_S)
+    @property
+    def dropped_events(self) -> int:
+        """Events that nobody took."""
+        return self._events.dropped
 
     # --- what the application says ---
 
@@ -440,7 +408,7 @@ class Session:
         if len(audio) > APPEND_BYTES:
             raise ValueError(f"{len(audio)} bytes of audio at once are more than {APPEND_BYTES}")
         self._running()
-        self._put(append_message(audio))
+        self._outgoing.put(append_message(audio))
         await self._sent()
 
     async def commit_audio(self, *, respond: bool = True) -> None:
@@ -596,7 +564,7 @@ class Session:
 
     def audio_event(self, event: AudioEvent) -> None:
         """Take an event of the audio side, for hosts that own it."""
-        self._emit(event)
+        self._events.put(event)
         match event:
             case SpeechStarted() if self.local_barge_in and self.allow_interruptions and self.is_running:
                 self._interrupt(by_server=False)
@@ -605,7 +573,7 @@ class Session:
             case PlayoutStarted():
                 latency = self.protocol.latency.played(event.item_id, event.time)
                 if latency is not None:
-                    self._emit(latency)
+                    self._events.put(latency)
             case SpeechStarted() | PlayoutDrained():
                 pass
 
@@ -617,9 +585,9 @@ class Session:
     async def _capture_all(self, audio: AudioIO) -> None:
         while (chunks := await audio.captured()) is not None:
             for _, message in chunks:
-                self._put(message)
+                self._outgoing.put(message)
             self._take_audio_events()
-            await self._has_room.wait()
+            await self._outgoing.room()
         while True:  # the input has ended, the speaker has not
             self._take_audio_events()
             await asyncio.sleep(PLAYOUT_LOOK_S)
@@ -628,7 +596,7 @@ class Session:
         heard = [] if self._playout is None else self._playout.flush()
         interrupted = self.protocol.interrupt(heard, by_server=by_server)
         for event in interrupted:
-            self._emit(event)
+            self._events.put(event)
         if interrupted:
             self._cancel_tools()
         self._queue_outgoing()
@@ -646,35 +614,18 @@ class Session:
 
     async def _sent(self) -> None:
         self._queue_outgoing()
-        await self._has_room.wait()
-
-    async def _all_sent(self) -> None:
-        """Wait until nothing is left to send, or nothing will be sent any more."""
-        while self._outgoing and not self._is_over.is_set():  # noqa: ASYNC110  asked for once in a session
-            await asyncio.sleep(LAST_WORDS_S / 50)
+        await self._outgoing.room()
 
     def _queue_outgoing(self) -> None:
         for message in self.protocol.data_to_send():
-            self._put(message)
-
-    def _put(self, message: bytes) -> None:
-        self._outgoing.append(message)
-        self._outgoing_bytes += len(message)
-        if self._outgoing_bytes > OUTGOING_BYTES:
-            self._has_room.clear()
-        self._to_write.set()
+            self._outgoing.put(message)
 
     async def _write_all(self) -> None:
         socket = self._open_socket()
         with contextlib.suppress(ConnectionClosed):  # why it closed is what the receiver finds out
             while True:
-                await self._to_write.wait()
-                self._to_write.clear()
-                while self._outgoing:
-                    await socket.send(self._outgoing[0])
-                    self._outgoing_bytes -= len(self._outgoing.popleft())
-                    if self._outgoing_bytes <= OUTGOING_BYTES // 2:
-                        self._has_room.set()
+                await socket.send(await self._outgoing.first())
+                self._outgoing.sent()
 
     def _open_socket(self) -> Socket:
         if self._socket is None:
@@ -700,7 +651,7 @@ class Session:
                 raise self.protocol.failure
             self._queue_outgoing()
             self._take_audio_events()
-            await self._wait_for_consumer()
+            await self._events.room()
             while self._playout is not None and self._playout.full:  # noqa: ASYNC110  the device's side has no events
                 await asyncio.sleep(TICK_S / 10)
 
@@ -719,7 +670,7 @@ class Session:
 
     def _handle(self, event: ProtocolEvent) -> None:
         _logger.debug("received %s", getattr(event, "type", type(event).__name__))
-        self._emit(event)
+        self._events.put(event)
         for waiter in self._waiters.values():
             if waiter.take(event):
                 break
@@ -797,7 +748,7 @@ class Session:
 
     def _progress(self, call: ev.ToolCall, value: object) -> None:
         if call.call_id in self._tool_tasks:
-            self._emit(ev.ToolProgress(call_id=call.call_id, name=call.name, value=value))
+            self._events.put(ev.ToolProgress(call_id=call.call_id, name=call.name, value=value))
 
     def _fill(self) -> None:
         """Break the silence while a tool runs: have the filler said beside the conversation."""
@@ -814,7 +765,7 @@ class Session:
         result = ev.ToolResult(
             call_id=call.call_id, name=call.name, output=output, is_error=is_error, duration_s=duration_s
         )
-        self._emit(result)
+        self._events.put(result)
         if self.protocol.session is not SessionState.FAILED:
             self.protocol.send_tool_result(call.call_id, output, respond=respond)
             self._queue_outgoing()

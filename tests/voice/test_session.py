@@ -34,6 +34,7 @@ from realtime_voice import (
     UserTranscript,
     Wire,
     connect,
+    queues,
     tool,
 )
 from realtime_voice import events as ev
@@ -982,7 +983,7 @@ async def test_a_tool_may_end_the_session(peer: Any) -> None:
 
 
 async def test_events_nobody_takes_are_bounded(peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "EVENTS_KEPT", 10)
+    monkeypatch.setattr(queues, "EVENTS_KEPT", 10)
     async with open_session(peer) as session:
         for number in range(50):
             await peer.send("test.event", number=number)
@@ -996,7 +997,7 @@ async def test_events_nobody_takes_are_bounded(peer: Any, monkeypatch: pytest.Mo
 
 
 async def test_slow_reader_slows_the_server_and_loses_nothing(peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "EVENTS_KEPT", 10)
+    monkeypatch.setattr(queues, "EVENTS_KEPT", 10)
     async with open_session(peer) as session:
         await next_event(session, ev.SessionUpdated)
         for number in range(200):
@@ -1011,8 +1012,8 @@ async def test_slow_reader_slows_the_server_and_loses_nothing(peer: Any, monkeyp
 
 
 async def test_reader_that_went_away_stops_nothing(peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "EVENTS_KEPT", 10)
-    monkeypatch.setattr(module, "SLOW_CONSUMER_S", 0.01)
+    monkeypatch.setattr(queues, "EVENTS_KEPT", 10)
+    monkeypatch.setattr(queues, "SLOW_READER_S", 0.01)
     async with open_session(peer, tools=[add]) as session:
         await next_event(session, ev.SessionUpdated)
         for number in range(50):
