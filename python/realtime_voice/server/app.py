@@ -6,7 +6,6 @@ import hmac
 import json
 import logging
 import secrets
-import string
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -35,14 +34,13 @@ CLOSE_TIMEOUT_S = 1.0
 PING_S = 20.0
 SUBPROTOCOL = "realtime"
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
-_ALPHABET = string.ascii_letters + string.digits
 
 _log = logging.getLogger("realtime_voice.server")
 
 
 def new_id(kind: str) -> str:
     """Return a fresh id: kind, underscore, 16 random characters."""
-    return f"{kind}_{''.join(secrets.choice(_ALPHABET) for _ in range(16))}"
+    return f"{kind}_{secrets.token_hex(8)}"
 
 
 def make_detector() -> turns.SpeechDetector:
@@ -220,7 +218,7 @@ class RealtimeServer:
         self._secrets = {value: kept for value, kept in self._secrets.items() if kept[0] > now}
         if len(self._secrets) >= MAX_SECRETS:
             raise Refused(f"At most {MAX_SECRETS} client secrets may be open.", "too_many_secrets")
-        value = f"ek_{''.join(secrets.choice(_ALPHABET) for _ in range(32))}"
+        value = f"ek_{secrets.token_hex(16)}"
         self._secrets[value] = (now + seconds, change)
         model = session.get("model") or "gpt-realtime"
         effective = Configuration(new_id("sess"), model, 0).effective

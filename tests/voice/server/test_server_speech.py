@@ -14,8 +14,6 @@ from realtime_voice.server.speech import SpeechProcess
 from realtime_voice.server.voice import WordBankVoice
 from realtime_voice.server.worker import resampled
 
-pytest.importorskip("pocketsphinx")
-
 SENTENCES = ("what is twelve times seven", "count to thirty", "what is twenty plus five", "stop conversation")
 TOOLS = [
     {
