@@ -64,7 +64,11 @@ def parser() -> argparse.ArgumentParser:
     talk.add_argument("--text", action="store_true", help="type instead of speaking: lines from stdin")
     talk.add_argument("--agent", choices=("strands", "session"), help="who answers tools (strands where installed)")
     talk.add_argument(
-        "--tool", metavar="MODULE:NAME", action="append", default=[], help="a tool for the agent; repeatable"
+        "--tool",
+        metavar="MODULE:NAME",
+        action="append",
+        default=[],
+        help="a tool for the agent instead of the calculator; repeatable",
     )
     talk.add_argument("--local", action="store_true", help="run the local server in this process: no key, no network")
     talk.add_argument("--url", metavar="URL", help="endpoint, ws:// or http://; else OPENAI_REALTIME_URL and its like")

@@ -29,6 +29,7 @@ MIN_WIDTH: Final = 900
 MAX_WIDTH: Final = 2600
 MAX_LINES: Final = {"user": 3, "tool": 2, "agent": 5}
 LEVEL_STEP_S: Final = 0.04
+LEVELS_KEPT: Final = 90_000  # an hour
 LEVEL_FLOOR_DB: Final = -54.0
 
 STYLE: Final = """\
@@ -85,12 +86,12 @@ class Timeline(msgspec.Struct):
     levels: list[Level] = []
 
     def hear(self, time: float, user_db: float, agent_db: float) -> None:
-        """Note both sides' loudness, dBFS peaks; calls closer than 40 ms keep the louder."""
+        """Note both sides' loudness, dBFS peaks; calls closer than 40 ms keep the louder; after an hour no more."""
         if self.levels and time - self.levels[-1].time < LEVEL_STEP_S:
             last = self.levels[-1]
             last.user_db = max(last.user_db, user_db)
             last.agent_db = max(last.agent_db, agent_db)
-        else:
+        elif len(self.levels) < LEVELS_KEPT:
             self.levels.append(Level(time, user_db, agent_db))
 
     def save(self, path: str | Path) -> None:

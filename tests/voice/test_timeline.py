@@ -3,6 +3,7 @@
 import xml.etree.ElementTree as ET
 
 import pytest
+from realtime_voice import timeline as module
 from realtime_voice.audio import PlayoutDrained, PlayoutStarted, SpeechStarted, SpeechStopped
 from realtime_voice.events import AgentTranscript, Interrupted, ToolCall, ToolResult, TurnLatency, UserTranscript
 from realtime_voice.timeline import Span, Timeline, TimelineBuilder, call
@@ -98,6 +99,14 @@ def test_levels_closer_than_a_step_keep_the_louder():
     timeline.hear(1.01, -20.0, -70.0)
     timeline.hear(1.05, -50.0, -50.0)
     assert [(level.user_db, level.agent_db) for level in timeline.levels] == [(-20.0, -60.0), (-50.0, -50.0)]
+
+
+def test_levels_are_bounded(monkeypatch):
+    monkeypatch.setattr(module, "LEVELS_KEPT", 3)
+    timeline = Timeline()
+    for second in range(10):
+        timeline.hear(float(second), -30.0, -30.0)
+    assert [level.time for level in timeline.levels] == [0.0, 1.0, 2.0]
 
 
 def test_what_is_saved_is_loaded_and_other_files_are_refused_by_name(tmp_path):
