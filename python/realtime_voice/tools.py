@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import dataclasses
 import functools
 import inspect
 import re
@@ -92,6 +93,7 @@ class Tool:
             converted = msgspec.convert(arguments, self._arguments, strict=False, dec_hook=_decode_custom)
         except msgspec.ValidationError as error:
             raise ToolError(f"wrong arguments for {self.name}: {error}") from None
+        _complete(converted)
         values = ((name, getattr(converted, name)) for name in self._arguments.__struct_fields__)
         return {name: value for name, value in values if value is not msgspec.UNSET}
 
@@ -372,6 +374,25 @@ def _inline(schema: Any, components: Mapping[str, Any], inside: Sequence[str]) -
         found = _inline(components[reference], components, (*inside, reference))
         return {**found, **rest}
     return {key: _inline(value, components, inside) for key, value in schema.items()}
+
+
+def _complete(value: Any) -> None:
+    """Give converted dataclasses their defaults as attributes of their own; as the class's, they are not encoded."""
+    if isinstance(value, msgspec.Struct):
+        inner: Iterable[Any] = (getattr(value, name) for name in value.__struct_fields__)
+    elif dataclasses.is_dataclass(value) and hasattr(value, "__dict__"):
+        attributes = vars(value)
+        for field in dataclasses.fields(value):
+            attributes.setdefault(field.name, getattr(value, field.name))
+        inner = attributes.values()
+    elif isinstance(value, dict):
+        inner = value.values()
+    elif isinstance(value, list | tuple | set | frozenset):
+        inner = value
+    else:
+        return
+    for item in inner:
+        _complete(item)
 
 
 def _is_pydantic(hint: Any) -> bool:
