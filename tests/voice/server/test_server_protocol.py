@@ -591,6 +591,7 @@ async def test_semantic_detection_waits_for_the_end_of_the_sentence(client: Any,
     started = await client.until("input_audio_buffer.speech_started")
     stopped = await client.until("input_audio_buffer.speech_stopped")
     assert stopped["audio_end_ms"] - started["audio_start_ms"] == 300 + 400 + 2000
+    await client.until("response.done")
 
 
 async def test_audio_in_a_created_item_is_understood(client: Any, ears: Any, sounds: Any) -> None:
