@@ -1,6 +1,6 @@
 """What the gate lets through: labelled onsets inside what was sent, and how much was sent.
 
-    python bench/gate_quality.py DATA [--pre-roll 300] [--open 0.6] [--close 0.35] ...
+    python bench/gate_quality.py DATA [--pre-roll 300] [--open 0.4] [--close 0.2] ...
 
 DATA as for bench/vad_quality.py. "kept": onsets whose first sample was sent; "speech": share of
 labelled speech that was sent; "sent": seconds sent for one second of labelled speech (all of the
@@ -31,8 +31,8 @@ def main() -> None:
     arguments.add_argument("data", type=Path)
     for name, default in [("pre-roll", 300), ("hangover", 300), ("min-speech", 60)]:
         arguments.add_argument(f"--{name}", type=int, default=default, help="milliseconds")
-    arguments.add_argument("--open", type=float, default=0.6)
-    arguments.add_argument("--close", type=float, default=0.35)
+    arguments.add_argument("--open", type=float, help="threshold (the gate's own)")
+    arguments.add_argument("--close", type=float, help="threshold (the gate's own)")
     options = arguments.parse_args()
     items = json.loads((options.data / "manifest.json").read_text())["items"]
     speech = [item for item in items if item["kind"] == "speech" and item.get("label") != "coarse"]

@@ -13,6 +13,9 @@ enum {
     HOP_MAX = RC_RESAMPLE_MAX_RATE / HOPS_A_SECOND + 1, /* input samples */
     PENDING_MAX = 2,                                    /* hops that one hop of input can complete */
     PATIENCE = 4, /* times min_speech in which a possible onset must prove to be one */
+    /* Until a detector knows its surroundings it is slow: what it finds early may have begun with
+     * the stream. */
+    SETTLING_MS = 1500,
 };
 
 struct rc_gate {
@@ -84,7 +87,9 @@ rc_gate *rc_gate_new(const rc_gate_config *config)
     gate->chunk = wire_rate * config->chunk_ms / 1000;
     gate->min_speech = hops_in(config->min_speech_ms);
     gate->hangover = hops_in(config->hangover_ms);
-    gate->memory = wire_rate * config->pre_roll_ms / 1000 + (PATIENCE * gate->min_speech + 4) * wire_hop;
+    size_t kept_ms = config->pre_roll_ms > SETTLING_MS ? config->pre_roll_ms : SETTLING_MS;
+    if (config->mode == RC_GATE_GATED) /* in the other modes nothing leaves late */
+        gate->memory = wire_rate * kept_ms / 1000 + (PATIENCE * gate->min_speech + 4) * wire_hop;
     gate->vad = rc_vad_new(config->rate, config->network);
     gate->scratch = calloc(2 * wire_hop + 2, sizeof(int16_t));
     gate->codes = calloc(gate->chunk, 1);
@@ -207,11 +212,12 @@ static void start_speaking(rc_gate *gate)
 {
     uint64_t onset = wire_position(gate, gate->edge);
     uint64_t pre_roll = (uint64_t)gate->config.wire_rate * gate->config.pre_roll_ms / 1000;
+    uint64_t settling = (uint64_t)gate->config.wire_rate * SETTLING_MS / 1000;
     gate->speaking = 1;
     gate->run = 0;
     tell(gate, RC_GATE_SPEECH_STARTED, onset);
     if (gate->config.mode == RC_GATE_GATED)
-        start_sending(gate, onset > pre_roll ? onset - pre_roll : 0);
+        start_sending(gate, onset > pre_roll && onset > settling ? onset - pre_roll : 0);
 }
 
 static void stop_speaking(rc_gate *gate, uint64_t position)

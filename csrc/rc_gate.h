@@ -37,7 +37,7 @@ typedef struct {
     uint32_t wire_rate;    /* Hz, 8000 to 192000 */
     rc_gate_mode mode;
     uint32_t chunk_ms;     /* 10 to 1000 */
-    uint32_t pre_roll_ms;  /* kept before an onset, 0 to 5000 */
+    uint32_t pre_roll_ms;  /* kept before an onset, 0 to 5000; all of a stream that begins with speech */
     uint32_t hangover_ms;  /* of no speech until speech has stopped, 10 to 5000 */
     uint32_t min_speech_ms; /* until speech has started, 10 to 1000 */
     float open_threshold;  /* probability that starts speech, */

@@ -12,10 +12,12 @@ class Gate:
     "pcma" (G.711, 8 kHz). Positions count samples at the wire's rate since creation or `reset`.
 
     Mode "open": everything leaves; events tell of speech. "gated": speech leaves, from
-    `pre_roll_ms` (0 to 5000) before its onset to `hangover_ms` (10 to 5000) after its end.
+    `pre_roll_ms` (0 to 5000) before its onset (or the stream's beginning, when that is less than
+    1.5 s before) to `hangover_ms` (10 to 5000) after its end.
     "push_to_talk": what is captured while `talking` is set leaves, and the key makes the events.
     Speech starts once `min_speech_ms` (10 to 1000) were at `open_threshold` or above, and stops
-    after `hangover_ms` below `close_threshold`. `vad` and `network` choose the detector, as the
+    after `hangover_ms` below `close_threshold`. They are 0.6 and 0.35 unless given, when gated 0.4
+    and 0.2: audio held back is lost, a false event is not. `vad` and `network` choose the detector, as the
     grade of `Vad` does.
 
     Chunks last `chunk_ms` (10 to 1000); the last of a stretch may be shorter. Any partition of the
@@ -34,8 +36,8 @@ class Gate:
         pre_roll_ms: int = 300,
         hangover_ms: int = 300,
         min_speech_ms: int = 60,
-        open_threshold: float = 0.6,
-        close_threshold: float = 0.35,
+        open_threshold: float | None = None,
+        close_threshold: float | None = None,
         vad: str = "light",
         network: Network | None = None,
     ) -> Self: ...

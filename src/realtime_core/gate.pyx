@@ -37,14 +37,17 @@ cdef bytes _audio(const rc_gate_chunk *chunk):
 cdef class Gate:
     def __cinit__(self, Py_ssize_t rate, *, str wire_format not None="pcm", str mode not None="open",
                   bint framed=True, Py_ssize_t chunk_ms=20, Py_ssize_t pre_roll_ms=300, Py_ssize_t hangover_ms=300,
-                  Py_ssize_t min_speech_ms=60, float open_threshold=0.6, float close_threshold=0.35,
+                  Py_ssize_t min_speech_ms=60, open_threshold=None, close_threshold=None,
                   str vad not None="light", Network network=None):
         if mode not in _MODES:
             raise ValueError(f"mode must be 'open', 'gated' or 'push_to_talk', got {mode!r}")
-        if not 0 <= close_threshold <= open_threshold <= 1:
+        # Audio that the gate holds back is lost, a false event only costs attention.
+        usual_open, usual_close = (0.4, 0.2) if mode == "gated" else (0.6, 0.35)
+        cdef float opens = usual_open if open_threshold is None else open_threshold
+        cdef float closes = min(usual_close, opens) if close_threshold is None else close_threshold
+        if not 0 <= closes <= opens <= 1:
             raise ValueError(
-                "thresholds must be 0 <= close_threshold <= open_threshold <= 1, "
-                f"got {close_threshold:g} and {open_threshold:g}"
+                f"thresholds must be 0 <= close_threshold <= open_threshold <= 1, got {closes:g} and {opens:g}"
             )
         self.framed = framed
         self.config.rate = _checked("rate", rate, 8000, 192000)
@@ -55,8 +58,8 @@ cdef class Gate:
         self.config.pre_roll_ms = _checked("pre_roll_ms", pre_roll_ms, 0, 5000)
         self.config.hangover_ms = _checked("hangover_ms", hangover_ms, 10, 5000)
         self.config.min_speech_ms = _checked("min_speech_ms", min_speech_ms, 10, 1000)
-        self.config.open_threshold = open_threshold
-        self.config.close_threshold = close_threshold
+        self.config.open_threshold = opens
+        self.config.close_threshold = closes
         self.network = Network.of_grade(vad, network)
         self.config.network = NULL if self.network is None else self.network.handle
         self.handle = rc_gate_new(&self.config)

@@ -121,7 +121,8 @@ def test_gated_sends_the_speech_with_its_margins_and_little_else(rate, pre_roll_
 
 def test_open_and_gated_tell_the_same_events():
     pcm = scene(48000)
-    assert run(Gate(48000), pcm)[1] == run(Gate(48000, mode="gated"), pcm)[1]
+    thresholds = {"open_threshold": 0.5, "close_threshold": 0.3}
+    assert run(Gate(48000, **thresholds), pcm)[1] == run(Gate(48000, mode="gated", **thresholds), pcm)[1]
 
 
 def test_push_to_talk_sends_while_the_key_is_down():
@@ -178,6 +179,12 @@ def test_flush_ends_the_stretch_and_speech():
     more = gate.push(scene(16000)[int(2.8 * 16000) :])
     assert [kind for kind, _ in gate.events()] == ["speech_started", "speech_stopped"] * 2
     assert more[0][0] >= position
+
+
+def test_a_stream_that_begins_with_speech_is_sent_from_its_beginning():
+    pcm = scene(16000)[int((SPOKEN_AT[0] + speech_edges()[0]) * 16000) :]
+    chunks, _ = run(Gate(16000, mode="gated", pre_roll_ms=0), pcm)
+    assert chunks[0][0] == 0
 
 
 def test_reset_is_as_new():
