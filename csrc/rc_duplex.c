@@ -174,12 +174,13 @@ static void record_cut(rc_duplex *d, uint64_t stopped_at, uint64_t jumped_to)
     atomic_store_explicit(&d->cuts_made, made + 1, memory_order_release);
 }
 
-/* Takes up to `frames` samples from the playout ring, faded in where they follow a gap. */
+/* Takes up to `frames` samples from the playout ring, faded in where they follow a gap; always
+ * while the slope of the last end still runs, so that both together are not louder than either. */
 static size_t take_queued(rc_duplex *d, int16_t *out, size_t frames)
 {
     size_t ready = rc_ring_peek(d->playout, out, frames);
     rc_ring_read_release(d->playout, ready);
-    if (ready > 0 && d->interrupted) {
+    if (ready > 0 && (d->interrupted || (!d->sounding && d->slope_left > 0))) {
         d->fade_in_left = d->fade;
         d->interrupted = 0;
     }
