@@ -14,11 +14,9 @@ static int16_t limited(int32_t sample)
 /* Comparisons are false for not-a-number, which therefore becomes 0. */
 static int16_t rounded(float sample)
 {
-    if (sample >= (float)INT16_MAX)
-        return INT16_MAX;
-    if (sample <= (float)INT16_MIN)
-        return INT16_MIN;
-    return sample == sample ? (int16_t)lrintf(sample) : 0;
+    float number = sample == sample ? sample : 0;
+    float above = number > (float)INT16_MIN ? number : (float)INT16_MIN;
+    return (int16_t)lrintf(above < (float)INT16_MAX ? above : (float)INT16_MAX);
 }
 
 int32_t rc_pcm_peak(const int16_t *samples, size_t count)
@@ -60,26 +58,38 @@ void rc_pcm_add(int16_t *samples, const int16_t *more, size_t count)
         samples[i] = limited((int32_t)samples[i] + more[i]);
 }
 
-void rc_pcm_mix_down(int16_t *mono, const int16_t *interleaved, size_t frames, unsigned channels)
+/* Inlined with a constant number of channels where that is usual. */
+static inline void mix_down(int16_t *mono, const int16_t *interleaved, size_t frames, int32_t channels)
 {
-    if (channels == 1) {
-        memmove(mono, interleaved, frames * sizeof(int16_t));
-        return;
-    }
-    int32_t divisor = (int32_t)channels;
     for (size_t i = 0; i < frames; i++) {
         int32_t sum = 0;
-        for (unsigned c = 0; c < channels; c++)
-            sum += *interleaved++;
-        mono[i] = (int16_t)((sum + (sum < 0 ? -divisor : divisor) / 2) / divisor);
+        for (int32_t c = 0; c < channels; c++)
+            sum += interleaved[i * (size_t)channels + (size_t)c];
+        mono[i] = (int16_t)((sum + (sum < 0 ? -channels : channels) / 2) / channels);
     }
+}
+
+void rc_pcm_mix_down(int16_t *mono, const int16_t *interleaved, size_t frames, unsigned channels)
+{
+    if (channels == 1)
+        memmove(mono, interleaved, frames * sizeof(int16_t));
+    else if (channels == 2)
+        mix_down(mono, interleaved, frames, 2);
+    else
+        mix_down(mono, interleaved, frames, (int32_t)channels);
 }
 
 void rc_pcm_duplicate(int16_t *interleaved, const int16_t *mono, size_t frames, unsigned channels)
 {
-    for (size_t i = 0; i < frames; i++)
-        for (unsigned c = 0; c < channels; c++)
-            *interleaved++ = mono[i];
+    if (channels == 1) {
+        memmove(interleaved, mono, frames * sizeof(int16_t));
+    } else if (channels == 2) {
+        rc_pcm_interleave(interleaved, mono, mono, frames);
+    } else {
+        for (size_t i = 0; i < frames; i++)
+            for (unsigned c = 0; c < channels; c++)
+                *interleaved++ = mono[i];
+    }
 }
 
 void rc_pcm_interleave(int16_t *stereo, const int16_t *left, const int16_t *right, size_t frames)
