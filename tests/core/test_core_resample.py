@@ -149,3 +149,39 @@ def test_attributes():
     assert (resampler.rate_in, resampler.rate_out, resampler.grade, resampler.clipped) == (48000, 24000, "best", 0)
     with pytest.raises(AttributeError):
         resampler.rate_in = 5
+
+
+@pytest.mark.parametrize(("rate_in", "rate_out"), [(48000, 24000), (24000, 24000), (44100, 48000)])
+@every_grade
+def test_adjusting_follows_a_drifting_clock_without_a_click(rate_in, rate_out, grade):
+    resampler, frequency, ppm = Resampler(rate_in, rate_out, grade), 1000.0, 300.0
+    pieces = [resampler.process(tone(frequency, rate_in, 0.5))]
+    resampler.adjust(ppm)
+    whole = tone(frequency, rate_in, 2)
+    pieces += [resampler.process(whole[rate_in // 2 : rate_in])]
+    resampler.adjust(-ppm)
+    pieces += [resampler.process(whole[rate_in : rate_in * 3 // 2])]
+    out = int16(b"".join(pieces)).astype(float)
+    lengths = [len(piece) // 2 for piece in pieces]
+    assert [round(length / rate_out * 2, 6) for length in lengths] == pytest.approx([1, 1 - 3e-4, 1 + 3e-4], abs=1e-4)
+    # Each part is the tone at its own speed, and the second difference, which a click would break, stays small.
+    second = np.abs(np.diff(out[rate_out // 50 :], 2)).max()
+    assert second < 1.02 * 20000 * (2 * np.pi * frequency / rate_out) ** 2 + 3
+    middle = slice(lengths[0] + rate_out // 20, lengths[0] + lengths[1])
+    phase = 2 * np.pi * frequency * (1 + ppm * 1e-6) * np.arange(len(out))[middle] / rate_out
+    basis = np.stack([np.cos(phase), np.sin(phase)], 1)
+    rest = out[middle] - basis @ np.linalg.lstsq(basis, out[middle], rcond=None)[0]
+    assert 20 * np.log10(20000 / np.sqrt(2) / np.std(rest)) > 80
+
+
+def test_adjustment_is_bounded_and_forgotten_by_reset():
+    resampler = Resampler(48000, 24000)
+    for ppm in (10001, -10001, math.nan, math.inf):
+        with pytest.raises(ValueError, match="ppm must be"):
+            resampler.adjust(ppm)
+    samples = tone(500, 48000, 0.1)
+    expected = resampler.process(samples)
+    resampler.adjust(10000)
+    resampler.process(samples)
+    resampler.reset()
+    assert resampler.process(samples) == expected
