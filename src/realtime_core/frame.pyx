@@ -19,15 +19,20 @@ def append_message(audio, str event_id=None):
         if len(event_id) > RC_EVENT_ID_MAX:
             raise ValueError(f"event_id must have at most {RC_EVENT_ID_MAX} characters, got {len(event_id)}")
         id_text = PyUnicode_AsUTF8AndSize(event_id, &id_length)
+    if type(audio) is bytes:  # most are; borrowing would take a fifth of the whole call
+        return _append(<const uint8_t *> PyBytes_AS_STRING(audio), PyBytes_GET_SIZE(audio), id_text, id_length)
     borrow_bytes(audio, &view)
     try:
-        size = rc_append_size(<size_t> view.len, id_text, <size_t> id_length)
-        message = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> size)
-        rc_append_write(PyBytes_AS_STRING(message), <const uint8_t *> view.buf, <size_t> view.len, NULL, 0,
-                        id_text, <size_t> id_length)
-        return message
+        return _append(<const uint8_t *> view.buf, view.len, id_text, id_length)
     finally:
         PyBuffer_Release(&view)
+
+
+cdef bytes _append(const uint8_t *audio, Py_ssize_t count, const char *event_id, Py_ssize_t id_length):
+    cdef size_t size = rc_append_size(<size_t> count, event_id, <size_t> id_length)
+    message = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> size)
+    rc_append_write(PyBytes_AS_STRING(message), audio, <size_t> count, NULL, 0, event_id, <size_t> id_length)
+    return message
 
 
 cdef bytes _unescaped(rc_json_text text):
