@@ -36,7 +36,7 @@ pytest: $(VENV)/.development  ## Python tests
 FUZZ_SECONDS ?= 600
 fuzz: $(VENV)/.development  ## ten minutes of every fuzzer, two at a time, under the sanitizers (FUZZ_SECONDS=...)
 	$(call build_c,asan,address$(comma)undefined)
-	ls build/ctest-asan/tests/fuzz/fuzz_* | grep -v '\.last' | xargs -P 2 -I{} {} $(FUZZ_SECONDS)
+	ls build/ctest-asan/tests/fuzz/fuzz_* | grep -v '\.last' | xargs -P 2 -I{} env {} $(FUZZ_SECONDS)
 
 bench: $(VENV)/.development  ## speed, side by side with what it replaces
 	$(BIN)/python -m pytest -q bench --benchmark-enable --benchmark-only --benchmark-disable-gc
