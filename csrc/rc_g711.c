@@ -1,5 +1,7 @@
 #include "rc_g711.h"
 
+#include <stdlib.h>
+
 /* A code is sign, segment (three bits) and step (four bits). Samples are 14 (mu-law) and 13 bits
  * (A-law) left-aligned in 16; the magnitude of a negative sample is its ones' complement, so that
  * the intervals of both signs are of equal size. */
@@ -79,4 +81,183 @@ void rc_g711_decode_alaw(int16_t *samples, const uint8_t *codes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         samples[i] = with_sign(codes[i], alaw_magnitude[(codes[i] ^ 0x55) & 127]);
+}
+
+/* With another rate on the far side ---------------------------------------------------------- */
+
+/* Samples between the two steps: small enough for the cache, no less than a usual chunk. */
+#define BLOCK 512
+
+struct rc_g711_decoder {
+    rc_g711_law law;
+    rc_resample *resample; /* NULL at the codes' own rate */
+    int16_t block[BLOCK];
+};
+
+struct rc_g711_encoder {
+    rc_g711_law law;
+    rc_resample *resample;
+    int16_t block[BLOCK + 1]; /* never more than went in, one for a ratio that is no whole number */
+};
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static void expand(rc_g711_law law, int16_t *samples, const uint8_t *codes, size_t count)
+{
+    if (law == RC_G711_ULAW)
+        rc_g711_decode_ulaw(samples, codes, count);
+    else
+        rc_g711_decode_alaw(samples, codes, count);
+}
+
+static void compress(rc_g711_law law, uint8_t *codes, const int16_t *samples, size_t count)
+{
+    if (law == RC_G711_ULAW)
+        rc_g711_encode_ulaw(codes, samples, count);
+    else
+        rc_g711_encode_alaw(codes, samples, count);
+}
+
+static int arguments_are_valid(rc_g711_law law, uint32_t rate, rc_resample_grade grade)
+{
+    return (law == RC_G711_ULAW || law == RC_G711_ALAW) && rate >= RC_RESAMPLE_MIN_RATE &&
+           rate <= RC_RESAMPLE_MAX_RATE && (grade == RC_RESAMPLE_FAST || grade == RC_RESAMPLE_BEST);
+}
+
+rc_g711_decoder *rc_g711_decoder_new(rc_g711_law law, uint32_t rate, rc_resample_grade grade)
+{
+    rc_g711_decoder *decoder = arguments_are_valid(law, rate, grade) ? calloc(1, sizeof(*decoder)) : NULL;
+    if (decoder == NULL)
+        return NULL;
+    decoder->law = law;
+    if (rate != RC_G711_RATE) {
+        decoder->resample = rc_resample_new(RC_G711_RATE, rate, grade);
+        if (decoder->resample == NULL) {
+            free(decoder);
+            return NULL;
+        }
+    }
+    return decoder;
+}
+
+void rc_g711_decoder_free(rc_g711_decoder *decoder)
+{
+    if (decoder == NULL)
+        return;
+    rc_resample_free(decoder->resample);
+    free(decoder);
+}
+
+void rc_g711_decoder_reset(rc_g711_decoder *decoder)
+{
+    if (decoder->resample != NULL)
+        rc_resample_reset(decoder->resample);
+}
+
+size_t rc_g711_decoder_count(const rc_g711_decoder *decoder, size_t count)
+{
+    return decoder->resample == NULL ? count : rc_resample_count(decoder->resample, count);
+}
+
+size_t rc_g711_decoder_process(rc_g711_decoder *decoder, int16_t *samples, const uint8_t *codes, size_t count)
+{
+    size_t made = 0;
+    if (decoder->resample == NULL) {
+        expand(decoder->law, samples, codes, count);
+        return count;
+    }
+    for (size_t at = 0, block; at < count; at += block) {
+        block = smaller(count - at, BLOCK);
+        expand(decoder->law, decoder->block, codes + at, block);
+        made += rc_resample_process(decoder->resample, samples + made, decoder->block, block);
+    }
+    return made;
+}
+
+size_t rc_g711_decoder_flush_count(const rc_g711_decoder *decoder)
+{
+    return decoder->resample == NULL ? 0 : rc_resample_flush_count(decoder->resample);
+}
+
+size_t rc_g711_decoder_flush(rc_g711_decoder *decoder, int16_t *samples)
+{
+    return decoder->resample == NULL ? 0 : rc_resample_flush(decoder->resample, samples);
+}
+
+double rc_g711_decoder_delay(const rc_g711_decoder *decoder)
+{
+    return decoder->resample == NULL ? 0 : rc_resample_delay_in(decoder->resample) / RC_G711_RATE;
+}
+
+rc_g711_encoder *rc_g711_encoder_new(rc_g711_law law, uint32_t rate, rc_resample_grade grade)
+{
+    rc_g711_encoder *encoder = arguments_are_valid(law, rate, grade) ? calloc(1, sizeof(*encoder)) : NULL;
+    if (encoder == NULL)
+        return NULL;
+    encoder->law = law;
+    if (rate != RC_G711_RATE) {
+        encoder->resample = rc_resample_new(rate, RC_G711_RATE, grade);
+        if (encoder->resample == NULL) {
+            free(encoder);
+            return NULL;
+        }
+    }
+    return encoder;
+}
+
+void rc_g711_encoder_free(rc_g711_encoder *encoder)
+{
+    if (encoder == NULL)
+        return;
+    rc_resample_free(encoder->resample);
+    free(encoder);
+}
+
+void rc_g711_encoder_reset(rc_g711_encoder *encoder)
+{
+    if (encoder->resample != NULL)
+        rc_resample_reset(encoder->resample);
+}
+
+size_t rc_g711_encoder_count(const rc_g711_encoder *encoder, size_t count)
+{
+    return encoder->resample == NULL ? count : rc_resample_count(encoder->resample, count);
+}
+
+size_t rc_g711_encoder_process(rc_g711_encoder *encoder, uint8_t *codes, const int16_t *samples, size_t count)
+{
+    size_t made = 0;
+    if (encoder->resample == NULL) {
+        compress(encoder->law, codes, samples, count);
+        return count;
+    }
+    for (size_t at = 0, block; at < count; at += block) {
+        block = smaller(count - at, BLOCK);
+        size_t resampled = rc_resample_process(encoder->resample, encoder->block, samples + at, block);
+        compress(encoder->law, codes + made, encoder->block, resampled);
+        made += resampled;
+    }
+    return made;
+}
+
+size_t rc_g711_encoder_flush_count(const rc_g711_encoder *encoder)
+{
+    return encoder->resample == NULL ? 0 : rc_resample_flush_count(encoder->resample);
+}
+
+size_t rc_g711_encoder_flush(rc_g711_encoder *encoder, uint8_t *codes)
+{
+    if (encoder->resample == NULL)
+        return 0;
+    size_t made = rc_resample_flush(encoder->resample, encoder->block);
+    compress(encoder->law, codes, encoder->block, made);
+    return made;
+}
+
+double rc_g711_encoder_delay(const rc_g711_encoder *encoder)
+{
+    return encoder->resample == NULL ? 0 : rc_resample_delay_out(encoder->resample) / RC_G711_RATE;
 }

@@ -1,10 +1,21 @@
-"""Binding of rc_g711.h: mu-law and A-law."""
+"""Binding of rc_g711.h: mu-law and A-law, alone and with another rate on the far side."""
 
+cimport cython
 from cpython.buffer cimport PyBuffer_Release
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int16_t, uint8_t
+from libc.stdint cimport int16_t, uint8_t, uint32_t
 
 from realtime_core._buffer cimport borrow_bytes, borrow_samples, count_of, samples_of
+from realtime_core.resample cimport (
+    RC_RESAMPLE_BEST,
+    RC_RESAMPLE_FAST,
+    RC_RESAMPLE_MAX_INPUT,
+    RC_RESAMPLE_MAX_RATE,
+    RC_RESAMPLE_MIN_RATE,
+)
+
+cdef dict _LAWS = {"ulaw": RC_G711_ULAW, "alaw": RC_G711_ALAW}
+cdef dict _GRADES = {"fast": RC_RESAMPLE_FAST, "best": RC_RESAMPLE_BEST}
 
 ctypedef void (*_Encoder)(uint8_t *codes, const int16_t *samples, size_t count) noexcept nogil
 ctypedef void (*_Decoder)(int16_t *samples, const uint8_t *codes, size_t count) noexcept nogil
@@ -46,3 +57,97 @@ def encode_alaw(pcm, /):
 
 def decode_alaw(data, /):
     return _decode(data, rc_g711_decode_alaw)
+
+
+cdef int _check(str law, Py_ssize_t rate, str grade) except -1:
+    if law not in _LAWS:
+        raise ValueError(f"law must be 'ulaw' or 'alaw', got {law!r}")
+    if not RC_RESAMPLE_MIN_RATE <= rate <= RC_RESAMPLE_MAX_RATE:
+        raise ValueError(f"rate must be {RC_RESAMPLE_MIN_RATE} to {RC_RESAMPLE_MAX_RATE} Hz, got {rate}")
+    if grade not in _GRADES:
+        raise ValueError(f"grade must be 'fast' or 'best', got {grade!r}")
+    return 0
+
+
+cdef int _check_count(size_t count) except -1:
+    if count > <size_t> RC_RESAMPLE_MAX_INPUT:
+        raise ValueError(f"at most {RC_RESAMPLE_MAX_INPUT} samples a call, got {count}")
+    return 0
+
+
+@cython.final
+cdef class Decoder:
+    def __cinit__(self, str law not None, Py_ssize_t rate=24000, str grade not None="fast"):
+        _check(law, rate, grade)
+        self.law = law
+        self.rate = <int> rate
+        self.handle = rc_g711_decoder_new(_LAWS[law], <uint32_t> rate, _GRADES[grade])
+        if self.handle == NULL:
+            raise MemoryError(f"no memory for a decoder to {rate} Hz")
+
+    def __dealloc__(self):
+        rc_g711_decoder_free(self.handle)
+
+    @property
+    def delay(self):
+        return rc_g711_decoder_delay(self.handle)
+
+    def process(self, data, /):
+        cdef Py_buffer view
+        borrow_bytes(data, &view)
+        try:
+            _check_count(<size_t> view.len)
+            made = rc_g711_decoder_count(self.handle, <size_t> view.len)
+            pcm = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> made * 2)
+            rc_g711_decoder_process(self.handle, <int16_t *> PyBytes_AS_STRING(pcm), <const uint8_t *> view.buf,
+                                    <size_t> view.len)
+            return pcm
+        finally:
+            PyBuffer_Release(&view)
+
+    def flush(self):
+        pcm = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> rc_g711_decoder_flush_count(self.handle) * 2)
+        rc_g711_decoder_flush(self.handle, <int16_t *> PyBytes_AS_STRING(pcm))
+        return pcm
+
+    def reset(self):
+        rc_g711_decoder_reset(self.handle)
+
+
+@cython.final
+cdef class Encoder:
+    def __cinit__(self, str law not None, Py_ssize_t rate=24000, str grade not None="fast"):
+        _check(law, rate, grade)
+        self.law = law
+        self.rate = <int> rate
+        self.handle = rc_g711_encoder_new(_LAWS[law], <uint32_t> rate, _GRADES[grade])
+        if self.handle == NULL:
+            raise MemoryError(f"no memory for an encoder from {rate} Hz")
+
+    def __dealloc__(self):
+        rc_g711_encoder_free(self.handle)
+
+    @property
+    def delay(self):
+        return rc_g711_encoder_delay(self.handle)
+
+    def process(self, pcm, /):
+        cdef Py_buffer view
+        borrow_samples(pcm, &view)
+        try:
+            _check_count(count_of(&view))
+            made = rc_g711_encoder_count(self.handle, count_of(&view))
+            codes = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> made)
+            rc_g711_encoder_process(self.handle, <uint8_t *> PyBytes_AS_STRING(codes), samples_of(&view),
+                                    count_of(&view))
+            return codes
+        finally:
+            PyBuffer_Release(&view)
+
+    def flush(self):
+        codes = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> rc_g711_encoder_flush_count(self.handle))
+        rc_g711_encoder_flush(self.handle, <uint8_t *> PyBytes_AS_STRING(codes))
+        return codes
+
+    def reset(self):
+        rc_g711_encoder_reset(self.handle)

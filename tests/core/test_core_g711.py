@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from realtime_core import g711
+from realtime_core import Resampler, g711
 
 EVERY_SAMPLE = range(-32768, 32768)
 
@@ -75,3 +75,53 @@ def test_wrong_buffers_are_refused():
         g711.encode_alaw([1, 2])
     with pytest.raises(TypeError):
         g711.decode_ulaw("text")
+
+
+def in_pieces(process, data, seed):
+    random, at, out = np.random.default_rng(seed), 0, []
+    while at < len(data):
+        piece = int(random.integers(0, 700))
+        out.append(process(data[at : at + piece]))
+        at += piece
+    return b"".join(out)
+
+
+@pytest.mark.parametrize("law", ["ulaw", "alaw"])
+@pytest.mark.parametrize("rate", [16000, 24000, 44100])
+def test_phone_path_is_its_two_steps_in_any_pieces(law, rate):
+    codes = np.random.default_rng(rate).integers(0, 256, 4000).astype(np.uint8).tobytes()
+    decoder, resampler = g711.Decoder(law, rate), Resampler(8000, rate)
+    expanded = (g711.decode_ulaw if law == "ulaw" else g711.decode_alaw)(codes)
+    pcm = resampler.process(expanded) + resampler.flush()
+    assert in_pieces(decoder.process, codes, 1) + decoder.flush() == pcm
+    assert decoder.delay == resampler.delay_in / 8000
+
+    encoder, resampler = g711.Encoder(law, rate), Resampler(rate, 8000)
+    encode = g711.encode_ulaw if law == "ulaw" else g711.encode_alaw
+    assert in_pieces(encoder.process, memoryview(pcm).cast("h"), 2) + encoder.flush() == encode(
+        resampler.process(pcm) + resampler.flush()
+    )
+    assert encoder.delay == resampler.delay_out / 8000
+
+
+def test_phone_path_at_eight_kilohertz_is_the_law_alone():
+    codes = bytes(range(256))
+    decoder, encoder = g711.Decoder("alaw", 8000), g711.Encoder("alaw", 8000)
+    assert decoder.process(codes) == g711.decode_alaw(codes)
+    assert encoder.process(g711.decode_alaw(codes)) == codes
+    assert (decoder.flush(), encoder.flush(), decoder.delay, encoder.delay) == (b"", b"", 0, 0)
+
+
+@pytest.mark.parametrize("make", [g711.Decoder, g711.Encoder])
+def test_phone_path_refuses_what_it_cannot_do(make):
+    with pytest.raises(ValueError, match="law must be"):
+        make("pcmu")
+    with pytest.raises(ValueError, match="rate must be"):
+        make("ulaw", 7999)
+    with pytest.raises(ValueError, match="grade must be"):
+        make("ulaw", 24000, "good")
+    phone = make("ulaw")
+    assert (phone.law, phone.rate) == ("ulaw", 24000)
+    first = phone.process(bytes(range(200)))
+    phone.reset()
+    assert phone.process(bytes(range(200))) == first
