@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Where a generation begins. */
+typedef struct {
+    uint64_t position;
+    uint32_t generation;
+} mark;
+
 /* The two sides live on cache lines of their own, so that one never slows the other down. */
 struct rc_ring {
     int16_t *samples;
@@ -13,8 +19,11 @@ struct rc_ring {
     _Alignas(RC_CACHE_LINE) _Atomic uint64_t head; /* written by the writer only */
     _Atomic uint64_t flush_to;                     /* written by the writer only */
     _Atomic uint64_t overruns;
+    _Atomic uint64_t marked;                       /* marks made since creation; the writer's */
+    uint64_t oldest_mark;                          /* first one still needed; the writer's alone */
     _Alignas(RC_CACHE_LINE) _Atomic uint64_t tail; /* written by the reader only */
     _Atomic uint64_t underruns;
+    mark marks[RC_RING_MARKS]; /* mark n at n % RC_RING_MARKS; each written before `marked` counts it */
 };
 
 static uint64_t own(const _Atomic uint64_t *position)
@@ -129,6 +138,36 @@ void rc_ring_flush_to(rc_ring *ring, uint64_t position)
 {
     uint64_t head = own(&ring->head);
     publish(&ring->flush_to, position < head ? position : head);
+}
+
+/* The reader never looks at a mark when a later one lies before its tail: it searches from the
+ * latest one it knows to the first that is not beyond the position, and a tail beyond a mark's
+ * position comes from a head (or a flush) that was published after that mark. So the tail itself
+ * gives marks back, and reading costs nothing more. "Before" is strict: the mark at the tail may
+ * not be known to the reader yet. */
+int rc_ring_mark(rc_ring *ring, uint32_t generation)
+{
+    uint64_t made = own(&ring->marked), tail = theirs(&ring->tail);
+    while (ring->oldest_mark + 1 < made && ring->marks[(ring->oldest_mark + 1) % RC_RING_MARKS].position < tail)
+        ring->oldest_mark++;
+    if (made - ring->oldest_mark == RC_RING_MARKS)
+        return 0;
+    ring->marks[made % RC_RING_MARKS] = (mark){own(&ring->head), generation};
+    publish(&ring->marked, made + 1);
+    return 1;
+}
+
+uint32_t rc_ring_generation(const rc_ring *ring, uint64_t position)
+{
+    uint64_t tail = own(&ring->tail), made = theirs(&ring->marked);
+    if (position < tail)
+        position = tail;
+    for (uint64_t back = 1; back <= made && back <= RC_RING_MARKS; back++) {
+        const mark *m = &ring->marks[(made - back) % RC_RING_MARKS];
+        if (m->position <= position)
+            return m->generation;
+    }
+    return 0;
 }
 
 uint64_t rc_ring_flush_target(const rc_ring *ring)

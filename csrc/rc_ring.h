@@ -7,6 +7,10 @@
  *
  * Only the reader moves the tail. The writer discards what it has written by publishing a
  * position with rc_ring_flush_to(); the reader jumps there at its next read.
+ *
+ * Samples may belong to generations (one answer, then the next): the writer marks where one
+ * begins, the reader asks whose a position is. A mark whose generation has ended before the tail
+ * is forgotten by itself; RC_RING_MARKS of them are kept.
  */
 #ifndef RC_RING_H
 #define RC_RING_H
@@ -44,6 +48,10 @@ rc_ring_region rc_ring_write_region(rc_ring *ring, size_t count);
 void rc_ring_write_commit(rc_ring *ring, size_t count);
 /* Everything before `position` (at most the head) is to be skipped by the reader. */
 void rc_ring_flush_to(rc_ring *ring, uint64_t position);
+/* What is written from now on belongs to `generation` (before the first mark: to generation 0).
+ * Returns 0, and changes nothing, while RC_RING_MARKS are needed: that of the tail and those ahead. */
+#define RC_RING_MARKS 64
+int rc_ring_mark(rc_ring *ring, uint32_t generation);
 
 /* Reader's side ------------------------------------------------------------------------------ */
 
@@ -62,6 +70,9 @@ size_t rc_ring_peek(const rc_ring *ring, int16_t *samples, size_t count);
 uint64_t rc_ring_flush_target(const rc_ring *ring);
 /* Jumps to the published flush position; returns the number of samples skipped. */
 uint64_t rc_ring_take_flush(rc_ring *ring);
+/* The generation that the sample at `position` belongs to, or, behind the head, will belong to if
+ * no mark comes; a position before the tail counts as the tail. */
+uint32_t rc_ring_generation(const rc_ring *ring, uint64_t position);
 
 /* Any thread --------------------------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-from libc.stdint cimport int16_t, uint64_t
+from libc.stdint cimport int16_t, uint32_t, uint64_t
 
 
 cdef extern from "rc_ring.h" nogil:
@@ -20,6 +20,9 @@ cdef extern from "rc_ring.h" nogil:
     rc_ring_region rc_ring_write_region(rc_ring *ring, size_t count)
     void rc_ring_write_commit(rc_ring *ring, size_t count)
     void rc_ring_flush_to(rc_ring *ring, uint64_t position)
+    const int RC_RING_MARKS
+    int rc_ring_mark(rc_ring *ring, uint32_t generation)
+    uint32_t rc_ring_generation(const rc_ring *ring, uint64_t position)
     size_t rc_ring_readable(rc_ring *ring)
     size_t rc_ring_read(rc_ring *ring, int16_t *samples, size_t count)
     int rc_ring_read_entire(rc_ring *ring, int16_t *samples, size_t count)

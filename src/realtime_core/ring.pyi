@@ -59,3 +59,15 @@ class Ring:
 
     def flush_to(self, position: int, /) -> None:
         """Have the reader skip everything before `position` (at most the head). Writer's thread."""
+
+    def mark(self, generation: int, /) -> bool:
+        """Let what is written from now on belong to `generation` (0 to 2**32 - 1; 0 before the first mark).
+
+        False, and nothing changes, while 64 marks are needed: that of the tail and those ahead. Writer's thread.
+        """
+
+    def generation(self, position: int = 0, /) -> int:
+        """Generation of the sample at `position`; before the tail, as by default, that of the next one read.
+
+        Reader's thread.
+        """

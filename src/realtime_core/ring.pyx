@@ -102,3 +102,9 @@ cdef class Ring:
 
     def flush_to(self, unsigned long long position, /):
         rc_ring_flush_to(self.handle, position)
+
+    def mark(self, unsigned int generation, /):
+        return rc_ring_mark(self.handle, generation) != 0
+
+    def generation(self, unsigned long long position=0, /):
+        return rc_ring_generation(self.handle, position)

@@ -82,9 +82,55 @@ static void flush_skips_what_was_written_before_it(void)
     rc_ring_free(ring);
 }
 
+static void marks_tell_generations_apart(void)
+{
+    int16_t samples[8] = {0};
+    rc_ring *ring = rc_ring_new(8);
+    CHECK(rc_ring_generation(ring, 0) == 0); /* before the first mark */
+    rc_ring_write(ring, samples, 2);
+    CHECK(rc_ring_mark(ring, 7));
+    CHECK(rc_ring_generation(ring, 1) == 0 && rc_ring_generation(ring, 2) == 7);
+    rc_ring_write(ring, samples, 2);
+    CHECK(rc_ring_mark(ring, 8) && rc_ring_mark(ring, UINT32_MAX)); /* at one position the later one counts */
+    rc_ring_write(ring, samples, 1);
+    CHECK(rc_ring_generation(ring, 3) == 7 && rc_ring_generation(ring, 4) == UINT32_MAX);
+    CHECK(rc_ring_generation(ring, 1000) == UINT32_MAX);
+    rc_ring_read(ring, samples, 3);
+    CHECK(rc_ring_generation(ring, 0) == 7 && rc_ring_generation(ring, rc_ring_tail(ring)) == 7);
+    rc_ring_flush_to(ring, rc_ring_head(ring));
+    CHECK(rc_ring_mark(ring, 9));
+    CHECK(rc_ring_generation(ring, 3) == 7); /* until the reader obeys the flush */
+    CHECK(rc_ring_readable(ring) == 0 && rc_ring_generation(ring, rc_ring_tail(ring)) == 9);
+    rc_ring_free(ring);
+}
+
+static void marks_are_bounded_and_the_tail_gives_them_back(void)
+{
+    int16_t sample = 0;
+    rc_ring *ring = rc_ring_new(256);
+    for (uint32_t turn = 0; turn < 5; turn++) {
+        uint64_t before = rc_ring_head(ring);
+        uint32_t room = turn == 0 ? RC_RING_MARKS : RC_RING_MARKS - 1; /* one is that of the tail */
+        for (uint32_t i = 0; i < room; i++) {
+            CHECK(rc_ring_mark(ring, 100 * turn + i));
+            rc_ring_write(ring, &sample, 1);
+        }
+        CHECK(!rc_ring_mark(ring, 1)); /* refused, nothing changed */
+        for (uint32_t i = 0; i < room; i++)
+            CHECK(rc_ring_generation(ring, before + i) == 100 * turn + i);
+        while (rc_ring_read(ring, &sample, 1) > 0)
+            continue;
+        rc_ring_write(ring, &sample, 1);
+        CHECK(rc_ring_generation(ring, rc_ring_tail(ring)) == 100 * turn + room - 1);
+        rc_ring_read(ring, &sample, 1);
+    }
+    CHECK(rc_ring_mark(ring, 5) && rc_ring_mark(ring, 6));
+    rc_ring_free(ring);
+}
+
 /* Two threads: each sample carries the low bits of its position, so that the reader can tell
  * from its own position alone whether it got the right one, flushes included. */
-enum { TOTAL = 300000 };
+enum { TOTAL = 300000, MARKED_EVERY = 3 };
 
 static rc_ring *shared;
 static _Atomic int writer_is_done;
@@ -115,6 +161,55 @@ static void *write_positions(void *unused)
     }
     atomic_store(&writer_is_done, 1);
     return unused;
+}
+
+/* A new generation every few samples, so that the reader can tell from a position alone whose it
+ * is; more of them than there is room for marks. */
+static uint32_t generation_of(uint64_t position)
+{
+    return (uint32_t)(position / MARKED_EVERY) * 3;
+}
+
+static void *write_generations(void *unused)
+{
+    int16_t block[MARKED_EVERY] = {0};
+    uint64_t random = 5;
+    for (uint64_t position = 0; position < TOTAL / 4; position += MARKED_EVERY) {
+        while (rc_ring_writable(shared) < MARKED_EVERY || !rc_ring_mark(shared, generation_of(position)))
+            sched_yield();
+        if (random_below(&random, 8) == 0)
+            sched_yield(); /* the reader may see the mark before what belongs to it */
+        CHECK(rc_ring_write_entire(shared, block, MARKED_EVERY));
+        if (random_below(&random, 50) == 0)
+            rc_ring_flush_to(shared, position);
+    }
+    atomic_store(&writer_is_done, 1);
+    return unused;
+}
+
+static void two_threads_agree_on_generations(void)
+{
+    uint64_t random = 3;
+    shared = rc_ring_new(256);
+    atomic_store(&writer_is_done, 0);
+    pthread_t writer;
+    CHECK(pthread_create(&writer, NULL, write_generations, NULL) == 0);
+    for (;;) {
+        int was_done = atomic_load(&writer_is_done);
+        rc_ring_generation(shared, rc_ring_tail(shared)); /* maybe one not written yet */
+        rc_ring_region ready = rc_ring_read_region(shared, random_below(&random, 20) + 1);
+        size_t count = ready.first_count + ready.second_count;
+        uint64_t position = rc_ring_tail(shared);
+        for (size_t i = 0; i < count; i++)
+            CHECK(rc_ring_generation(shared, position + i) == generation_of(position + i));
+        rc_ring_read_release(shared, count);
+        if (count == 0 && was_done)
+            break;
+        if (count == 0)
+            sched_yield();
+    }
+    CHECK(pthread_join(writer, NULL) == 0);
+    rc_ring_free(shared);
 }
 
 static void two_threads_see_every_sample_at_its_position(void)
@@ -149,6 +244,9 @@ int main(void)
     entire_operations_do_all_or_nothing();
     regions_wrap();
     flush_skips_what_was_written_before_it();
+    marks_tell_generations_apart();
+    marks_are_bounded_and_the_tail_gives_them_back();
     two_threads_see_every_sample_at_its_position();
+    two_threads_agree_on_generations();
     return 0;
 }

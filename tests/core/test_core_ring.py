@@ -90,3 +90,32 @@ def test_buffers_are_not_leaked():
     for _ in range(100):
         ring.write(pcm)
     assert sys.getrefcount(pcm) == before
+
+
+def test_marks_tell_generations_apart():
+    ring = Ring(1000)
+    assert ring.generation() == 0
+    ring.write(bytes(20))
+    assert ring.mark(3)
+    ring.write(bytes(20))
+    assert ring.mark(2**32 - 1)
+    assert [ring.generation(position) for position in (0, 9, 10, 19, 20)] == [0, 0, 3, 3, 2**32 - 1]
+    ring.read(12)
+    assert ring.generation() == 3
+    ring.flush_to(ring.head)
+    ring.read(0)
+    assert ring.generation() == 2**32 - 1
+
+
+def test_marks_are_bounded():
+    ring = Ring(1000)
+    while ring.mark(ring.head + 1):
+        ring.write(bytes(2))
+    assert ring.head == 64
+    assert [ring.generation(position) for position in range(64)] == list(range(1, 65))
+    ring.read(10)
+    assert ring.mark(7)
+    assert ring.generation(64) == 7
+    for bad in (-1, 2**32):
+        with pytest.raises(OverflowError):
+            ring.mark(bad)

@@ -9,6 +9,7 @@ const char *const fuzz_seeds[] = {"\1\1 write, read, flush: every three bytes ar
 enum { LONGEST = 1 << 18 };
 
 static int16_t written[LONGEST]; /* the model: every sample ever written, by position */
+static uint32_t generations[LONGEST + 1]; /* and whose it is */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -16,12 +17,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rc_ring *ring = rc_ring_new(choose(&in, 300) + 1);
     uint64_t head = 0, tail = 0, flush = 0, overruns = 0, underruns = 0;
     size_t capacity = rc_ring_capacity(ring);
+    uint32_t generation = 0;
+    uint64_t marks = 0;
     while (in.left > 0) {
         int16_t block[512];
-        size_t operation = choose(&in, 9), count = choose(&in, 512), room = capacity - (size_t)(head - tail);
+        size_t operation = choose(&in, 10), count = choose(&in, 512), room = capacity - (size_t)(head - tail);
         for (size_t i = 0; i < count; i++)
             block[i] = (int16_t)(head + i * 7);
-        if (operation >= 4 && operation != 8 && flush > tail)
+        if (operation >= 4 && operation < 8 && flush > tail)
             tail = flush; /* every reading operation but peek obeys a flush first */
         size_t ready = (size_t)(head - tail), fits = count < room ? count : room, got = count < ready ? count : ready;
         if (head + 512 > LONGEST)
@@ -71,15 +74,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         case 7:
             CHECK(rc_ring_readable(ring) == ready);
             break;
+        case 9:
+            if (rc_ring_mark(ring, (uint32_t)count)) {
+                generation = (uint32_t)count;
+                marks++;
+            } else {
+                CHECK(marks >= RC_RING_MARKS);
+            }
+            break;
         default:
             CHECK(rc_ring_peek(ring, block, count) == got);
             CHECK(memcmp(block, written + tail, got * sizeof(int16_t)) == 0);
         }
         if (operation < 3) {
             for (size_t i = 0; i < fits; i++)
-                written[head + i] = (int16_t)(head + i * 7);
+                written[head + i] = (int16_t)(head + i * 7), generations[head + i] = generation;
             head += fits;
         }
+        generations[head] = generation;
+        CHECK(rc_ring_generation(ring, tail + count) == generations[tail + count < head ? tail + count : head]);
+        CHECK(rc_ring_generation(ring, 0) == generations[tail]);
         CHECK(rc_ring_head(ring) == head && rc_ring_tail(ring) == tail && rc_ring_flush_target(ring) == flush);
         CHECK(rc_ring_writable(ring) == capacity - (size_t)(head - tail));
         CHECK(rc_ring_overruns(ring) == overruns && rc_ring_underruns(ring) == underruns);
