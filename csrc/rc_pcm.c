@@ -43,19 +43,91 @@ double rc_pcm_dbfs(double amplitude)
     return level > RC_PCM_FLOOR_DB ? level : RC_PCM_FLOOR_DB;
 }
 
+/* A ramp is counted in stretches: 32-bit counters become floats many at a time. */
+#define STRETCH 65536
+
+static size_t stretch(size_t left)
+{
+    return left < STRETCH ? left : STRETCH;
+}
+
 void rc_pcm_gain(int16_t *samples, size_t count, float start, float end)
 {
     if (start == 1 && end == 1)
         return;
     float slope = count > 0 ? (end - start) / (float)count : 0;
-    for (size_t i = 0; i < count; i++)
-        samples[i] = rounded((float)samples[i] * (start + (float)i * slope));
+    for (size_t at = 0; at < count; at += STRETCH) {
+        float first = start + (float)at * slope;
+        int32_t now = (int32_t)stretch(count - at);
+        for (int32_t i = 0; i < now; i++)
+            samples[at + (size_t)i] = rounded((float)samples[at + (size_t)i] * (first + (float)i * slope));
+    }
 }
 
 void rc_pcm_add(int16_t *samples, const int16_t *more, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         samples[i] = limited((int32_t)samples[i] + more[i]);
+}
+
+/* Partial results side by side: one per lane of a vector, combined in the same order everywhere. */
+#define LANES 16
+
+static float louder(float peak, float sample)
+{
+    float magnitude = fabsf(sample);
+    return magnitude > peak ? magnitude : peak; /* false for not-a-number */
+}
+
+static double square(float sample)
+{
+    double number = sample == sample ? (double)sample : 0;
+    return number * number;
+}
+
+float rc_pcm_peak_f32(const float *samples, size_t count)
+{
+    float peaks[LANES] = {0}, peak = 0;
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (size_t lane = 0; lane < LANES; lane++)
+            peaks[lane] = louder(peaks[lane], samples[i + lane]);
+    for (; i < count; i++)
+        peak = louder(peak, samples[i]);
+    for (size_t lane = 0; lane < LANES; lane++)
+        peak = louder(peak, peaks[lane]);
+    return peak;
+}
+
+double rc_pcm_energy_f32(const float *samples, size_t count)
+{
+    double sums[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (size_t lane = 0; lane < LANES; lane++)
+            sums[lane] += square(samples[i + lane]);
+    for (; i < count; i++)
+        sum += square(samples[i]);
+    for (size_t lane = 0; lane < LANES; lane++)
+        sum += sums[lane];
+    return sum;
+}
+
+void rc_pcm_gain_f32(float *samples, size_t count, float start, float end)
+{
+    float slope = count > 0 ? (end - start) / (float)count : 0;
+    for (size_t at = 0; at < count; at += STRETCH) {
+        float first = start + (float)at * slope;
+        int32_t now = (int32_t)stretch(count - at);
+        for (int32_t i = 0; i < now; i++)
+            samples[at + (size_t)i] *= first + (float)i * slope;
+    }
+}
+
+void rc_pcm_add_f32(float *samples, const float *more, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        samples[i] += more[i];
 }
 
 /* Inlined with a constant number of channels where that is usual. */

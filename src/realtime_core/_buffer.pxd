@@ -28,6 +28,16 @@ cdef inline bint _holds_samples(Py_buffer *view) noexcept nogil:
     return format[0] == b"h" and format[1] == 0
 
 
+cdef inline bint holds_floats(Py_buffer *view) noexcept nogil:
+    # Whether the items say that they are float32.
+    cdef const char *format = view.format
+    if view.itemsize != 4 or format == NULL:
+        return False
+    if format[0] == b"<" or format[0] == b"=" or format[0] == b"@":
+        format += 1
+    return format[0] == b"f" and format[1] == 0
+
+
 cdef inline bint _is_bytes(object source, Py_buffer *view) noexcept:
     # Bytes, which most callers bring, without the buffer protocol: half the price. The caller's
     # reference keeps them alive; a view without an owner is released by doing nothing.
@@ -68,6 +78,16 @@ cdef inline int16_t *samples_of(Py_buffer *view) noexcept nogil:
 
 cdef inline size_t count_of(Py_buffer *view) noexcept nogil:
     return <size_t> view.len // 2
+
+
+cdef inline int borrow_samples_or_floats(object source, Py_buffer *view, bint writable=False) except -1:
+    """Like borrow_samples, and takes float32 items too: holds_floats() tells which it got."""
+    if type(source) is not bytes or writable:
+        PyObject_GetBuffer(source, view, PyBUF_FORMAT | PyBUF_ND | (PyBUF_WRITABLE if writable else PyBUF_SIMPLE))
+        if holds_floats(view):
+            return 0
+        PyBuffer_Release(view)
+    return borrow_samples(source, view, writable)
 
 
 cdef inline int borrow_bytes(object source, Py_buffer *view, bint writable=False) except -1:

@@ -5,9 +5,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.math cimport sqrt
 from libc.stdint cimport int16_t
 
-from realtime_core._buffer cimport borrow_samples, count_of, samples_of
+from realtime_core._buffer cimport borrow_samples, borrow_samples_or_floats, count_of, holds_floats, samples_of
 
 _MAX_CHANNELS = 64
+
+cdef double _FULL_SCALE = 32768
 
 
 cdef bytes _empty(size_t samples):
@@ -18,14 +20,29 @@ cdef inline int16_t *_samples_in(bytes pcm) noexcept:
     return <int16_t *> PyBytes_AS_STRING(pcm)
 
 
+cdef inline float *_floats_of(Py_buffer *view) noexcept nogil:
+    return <float *> view.buf
+
+
+cdef inline size_t _count_of_floats(Py_buffer *view) noexcept nogil:
+    return <size_t> view.len // 4
+
+
 def level(pcm, /):
     cdef Py_buffer view
-    borrow_samples(pcm, &view)
-    cdef size_t count = count_of(&view)
-    cdef double peak = rc_pcm_peak(samples_of(&view), count)
-    cdef double power = <double> rc_pcm_energy(samples_of(&view), count) / <double> max(count, <size_t> 1)
+    cdef double peak, energy
+    cdef size_t count
+    borrow_samples_or_floats(pcm, &view)
+    if holds_floats(&view):
+        count = _count_of_floats(&view)
+        peak = rc_pcm_peak_f32(_floats_of(&view), count) * _FULL_SCALE
+        energy = rc_pcm_energy_f32(_floats_of(&view), count) * _FULL_SCALE * _FULL_SCALE
+    else:
+        count = count_of(&view)
+        peak = rc_pcm_peak(samples_of(&view), count)
+        energy = <double> rc_pcm_energy(samples_of(&view), count)
     PyBuffer_Release(&view)
-    return rc_pcm_dbfs(peak), rc_pcm_dbfs(sqrt(power))
+    return rc_pcm_dbfs(peak), rc_pcm_dbfs(sqrt(energy / <double> max(count, <size_t> 1)))
 
 
 def mix_down(pcm, Py_ssize_t channels):
@@ -66,9 +83,33 @@ def interleave(left, right, /):
 
 def apply_gain(pcm, float start, float end, /):
     cdef Py_buffer view
-    borrow_samples(pcm, &view, True)
-    rc_pcm_gain(samples_of(&view), count_of(&view), start, end)
+    borrow_samples_or_floats(pcm, &view, True)
+    if holds_floats(&view):
+        rc_pcm_gain_f32(_floats_of(&view), _count_of_floats(&view), start, end)
+    else:
+        rc_pcm_gain(samples_of(&view), count_of(&view), start, end)
     PyBuffer_Release(&view)
+
+
+def mix(pcm, more, /):
+    cdef Py_buffer view
+    cdef Py_buffer more_view
+    borrow_samples_or_floats(pcm, &view, True)
+    try:
+        borrow_samples_or_floats(more, &more_view)
+        try:
+            if holds_floats(&view) != holds_floats(&more_view):
+                raise TypeError("both must hold 16-bit samples, or both float32")
+            if view.len != more_view.len:
+                raise ValueError(f"both must be equally long, got {view.len} and {more_view.len} bytes")
+            if holds_floats(&view):
+                rc_pcm_add_f32(_floats_of(&view), _floats_of(&more_view), _count_of_floats(&view))
+            else:
+                rc_pcm_add(samples_of(&view), samples_of(&more_view), count_of(&view))
+        finally:
+            PyBuffer_Release(&more_view)
+    finally:
+        PyBuffer_Release(&view)
 
 
 def s16_to_f32(pcm, /):
@@ -82,23 +123,11 @@ def s16_to_f32(pcm, /):
         PyBuffer_Release(&view)
 
 
-cdef bint _holds_floats(Py_buffer *view):
-    # Raw bytes are float32 by contract; anything else must say that it holds floats.
-    cdef const char *format = view.format
-    if view.itemsize == 1:
-        return view.len % 4 == 0
-    if view.itemsize != 4 or format == NULL:
-        return False
-    if format[0] == b"<" or format[0] == b"=" or format[0] == b"@":
-        format += 1
-    return format[0] == b"f" and format[1] == 0
-
-
 def f32_to_s16(pcm, /):
     cdef Py_buffer view
     PyObject_GetBuffer(pcm, &view, PyBUF_FORMAT)
     try:
-        if not _holds_floats(&view):
+        if not (holds_floats(&view) or (view.itemsize == 1 and view.len % 4 == 0)):  # raw bytes by contract
             raise TypeError(f"expected float32 or its bytes, got {view.len} bytes in items of {view.itemsize}")
         count = <size_t> view.len // 4
         out = _empty(count)

@@ -63,12 +63,15 @@ int main(void)
     rc_gate_config gate_config = {48000, RC_WIRE_PCM, 24000, RC_GATE_GATED, 20, 300, 100, 30, 0.1f, 0.05f, NULL};
     rc_gate *gate = rc_gate_new(&gate_config);
     rc_gate_chunk chunk;
+    rc_g711_decoder *from_phone = rc_g711_decoder_new(RC_G711_ULAW, 24000, RC_RESAMPLE_FAST);
+    rc_g711_encoder *to_phone = rc_g711_encoder_new(RC_G711_ALAW, 24000, RC_RESAMPLE_FAST);
     rc_delta_decoder *decoder = rc_delta_decoder_new(RC_WIRE_PCM, 24000, 48000);
     rc_frame_error frame_error;
     CHECK(calls >= 5); /* the counter counts */
     size_t before = calls;
     for (int turn = 0; turn < 100; turn++) {
         rc_ring_write(ring, samples, 480);
+        rc_ring_mark(ring, (uint32_t)turn);
         rc_ring_read(ring, more, 480);
         rc_resample_process(resample, more, samples, random_below(&random, 4800));
         rc_resample_flush(resample, more);
@@ -80,6 +83,10 @@ int main(void)
         rc_pcm_mix_down(more, samples, 480, 2);
         rc_g711_encode_ulaw(bytes, samples, 480);
         rc_g711_decode_alaw(more, bytes, 480);
+        rc_g711_decoder_process(from_phone, more, bytes, 480);
+        rc_g711_decoder_flush(from_phone, more);
+        rc_g711_encoder_process(to_phone, bytes, samples, 480);
+        rc_g711_encoder_flush(to_phone, bytes);
         rc_base64_encode(text, bytes, 480);
         CHECK(rc_base64_decode(bytes, text, 640, &error) == 0);
         for (size_t at = 0; at < 4800;) {
@@ -93,6 +100,8 @@ int main(void)
     }
     CHECK(calls == before);
     rc_gate_free(gate);
+    rc_g711_decoder_free(from_phone);
+    rc_g711_encoder_free(to_phone);
     rc_delta_decoder_free(decoder);
     rc_ring_free(ring);
     rc_resample_free(resample);

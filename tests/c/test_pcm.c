@@ -70,8 +70,58 @@ static void formats(void)
     CHECK(back[5] == 32767 && back[6] == 2 && back[7] == 2); /* halves to even */
 }
 
+/* Against loops without lanes, at lengths that leave every rest. */
+static void floats(void)
+{
+    float samples[100], more[100], expected[100];
+    uint64_t random = 3;
+    for (size_t count = 0; count <= 100; count++) {
+        float peak = 0;
+        double energy = 0;
+        for (size_t i = 0; i < count; i++) {
+            samples[i] = (float)(int32_t)random_u32(&random) / 1e9f;
+            more[i] = (float)(int32_t)random_u32(&random) / 1e9f;
+            peak = fmaxf(peak, fabsf(samples[i]));
+            energy += (double)samples[i] * samples[i];
+            expected[i] = samples[i] + more[i];
+        }
+        CHECK(rc_pcm_peak_f32(samples, count) == peak);
+        CHECK(fabs(rc_pcm_energy_f32(samples, count) - energy) <= 1e-12 * energy);
+        rc_pcm_add_f32(samples, more, count);
+        CHECK(memcmp(samples, expected, count * sizeof(float)) == 0);
+        for (size_t i = 0; i < count; i++)
+            expected[i] = samples[i] * (3 + (float)i * (-4.0f / (float)count)); /* beyond full scale: not limited */
+        rc_pcm_gain_f32(samples, count, 3, -1);
+        CHECK(memcmp(samples, expected, count * sizeof(float)) == 0);
+    }
+    float odd[20] = {[3] = NAN, [7] = -2, [19] = NAN};
+    CHECK(rc_pcm_peak_f32(odd, 20) == 2 && rc_pcm_energy_f32(odd, 20) == 4);
+}
+
+/* A ramp goes on evenly beyond the stretches it is made in. */
+static void long_ramps(void)
+{
+    enum { COUNT = 200000 };
+    float *f32 = malloc(COUNT * sizeof(float));
+    int16_t *s16 = malloc(COUNT * sizeof(int16_t));
+    for (int i = 0; i < COUNT; i++) {
+        f32[i] = 1;
+        s16[i] = 20000;
+    }
+    rc_pcm_gain_f32(f32, COUNT, 1, 0);
+    rc_pcm_gain(s16, COUNT, 1, 0);
+    for (int i = 0; i < COUNT; i++) {
+        double gain = 1 - (double)i / COUNT;
+        CHECK(fabs(f32[i] - gain) < 1e-6 && fabs(s16[i] - 20000 * gain) < 0.6);
+    }
+    free(f32);
+    free(s16);
+}
+
 int main(void)
 {
+    floats();
+    long_ramps();
     levels();
     gain_ramps_and_limits();
     sums_are_limited();

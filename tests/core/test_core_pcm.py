@@ -1,3 +1,4 @@
+import array
 import math
 
 import numpy as np
@@ -81,3 +82,37 @@ def test_floats_out_of_range_are_limited():
         pcm.f32_to_s16(np.zeros(4))
     with pytest.raises(TypeError, match="float32"):
         pcm.f32_to_s16(bytes(6))
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 480, 1001])
+def test_floats_are_metered_and_faded_as_numpy_does(count):
+    samples = np.random.default_rng(count).normal(size=count).astype(np.float32)
+    peak, rms = (np.abs(samples).max(), np.sqrt(np.mean(samples.astype(float) ** 2))) if count else (0, 0)
+    expected = [20 * np.log10(value) if value else -120 for value in (peak, rms)]
+    assert pcm.level(samples) == pytest.approx(expected, abs=1e-4)
+    faded = samples.copy()
+    pcm.apply_gain(faded, 0.0, 1.0)
+    assert faded == pytest.approx(samples * np.linspace(0, 1, count, endpoint=False), abs=1e-6)
+    assert pcm.level(array.array("f", [0.5, -0.25]))[0] == pytest.approx(-6.0206, abs=1e-4)
+
+
+def test_mix_is_limited_for_samples_and_not_for_floats():
+    samples = array.array("h", [30000, -30000, 5])
+    pcm.mix(samples, array.array("h", [10000, -10000, -7]))
+    assert samples.tolist() == [32767, -32768, -2]
+    pcm.mix(samples, bytes([1, 0, 0, 0, 2, 0]))
+    assert samples.tolist() == [32767, -32768, 0]
+    floats = array.array("f", [1.0, -0.5])
+    pcm.mix(floats, array.array("f", [1.0, 0.25]))
+    assert floats.tolist() == [2.0, -0.25]
+
+
+def test_mix_refuses_sides_that_do_not_match():
+    with pytest.raises(ValueError, match="equally long"):
+        pcm.mix(bytearray(4), bytes(6))
+    with pytest.raises(TypeError, match="both"):
+        pcm.mix(bytearray(4), array.array("f", [1.0]))
+    with pytest.raises(TypeError, match="16-bit"):
+        pcm.mix(bytearray(8), array.array("d", [1.0]))
+    with pytest.raises(BufferError):
+        pcm.mix(bytes(4), bytes(4))

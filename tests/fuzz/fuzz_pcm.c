@@ -27,6 +27,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         rc_pcm_mix_down(mono, samples, count / channels, channels);
     rc_pcm_add(mono, samples, count / 4);
     rc_pcm_gain(samples, count, gains[0], gains[1]);
+    CHECK(rc_pcm_peak_f32(floats, count) >= 0 && rc_pcm_energy_f32(floats, count) >= 0);
+    rc_pcm_gain_f32(floats, count, gains[0], gains[1]);
+    rc_pcm_add_f32(floats, floats + count / 2, count / 2);
     rc_g711_encode_ulaw(codes, samples, count);
     rc_g711_decode_ulaw(mono, codes, count);
     for (size_t i = 0; i < count; i++) /* half a step of the largest segment, beyond it the end of the scale */
