@@ -6,10 +6,30 @@ nothing: no asyncio, no numpy, no sockets.
 """
 
 from realtime_core.duplex import Duplex
-from realtime_core.frame import Delta, DeltaDecoder, append_message
+from realtime_core.frame import (
+    Delta,
+    DeltaDecoder,
+    append_from_ring,
+    append_from_ring_into,
+    append_message,
+    append_message_into,
+)
 from realtime_core.gate import Gate
 from realtime_core.resample import Resampler
 from realtime_core.ring import Ring
 from realtime_core.vad import Network, Vad
 
-__all__ = ["Delta", "DeltaDecoder", "Duplex", "Gate", "Network", "Resampler", "Ring", "Vad", "append_message"]
+__all__ = [
+    "Delta",
+    "DeltaDecoder",
+    "Duplex",
+    "Gate",
+    "Network",
+    "Resampler",
+    "Ring",
+    "Vad",
+    "append_from_ring",
+    "append_from_ring_into",
+    "append_message",
+    "append_message_into",
+]
