@@ -38,8 +38,13 @@ fuzz: $(VENV)/.development  ## ten minutes of every fuzzer, two at a time, under
 	$(call build_c,asan,address$(comma)undefined)
 	ls build/ctest-asan/tests/fuzz/fuzz_* | grep -v '\.last' | xargs -P 2 -I{} env {} $(FUZZ_SECONDS)
 
-bench: $(VENV)/.development  ## speed, side by side with what it replaces
-	$(BIN)/python -m pytest -q bench --benchmark-enable --benchmark-only --benchmark-disable-gc
+BENCH_PASSES ?= 1 2 3
+bench: $(VENV)/.development  ## speed, side by side with what it replaces: one table of ratios, a plot and a JSON in build/bench
+	@mkdir -p build/bench && rm -f build/bench/pass-*.json
+	@for pass in $(BENCH_PASSES); do $(BIN)/python -m pytest -q --no-header -r "" bench --benchmark-enable --benchmark-only \
+	  --benchmark-disable-gc --benchmark-max-time 0.2 --benchmark-min-time 0.0002 --benchmark-quiet --benchmark-json build/bench/pass-$$pass.json \
+	  > build/bench/pytest.log 2>&1 || { cat build/bench/pytest.log; exit 1; }; done
+	@$(BIN)/python bench/report.py build/bench
 
 bench-smoke: $(VENV)/.development  ## every benchmark once, as a test
 	$(BIN)/python -m pytest -q bench

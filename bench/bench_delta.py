@@ -4,6 +4,9 @@ import base64
 import json
 import random
 
+import msgspec
+import orjson
+import pybase64
 import pytest
 
 from realtime_core import DeltaDecoder, Ring
@@ -43,9 +46,6 @@ def json_base64(_samples):  # strands-agents, livekit-agents, openai-agents
 
 
 def orjson_pybase64(_samples):
-    import orjson
-    import pybase64
-
     def run(message):
         event = orjson.loads(message)
         return event["item_id"], pybase64.b64decode(event["delta"])
@@ -54,9 +54,6 @@ def orjson_pybase64(_samples):
 
 
 def msgspec_pybase64(_samples):
-    import msgspec
-    import pybase64
-
     class AudioDelta(msgspec.Struct):
         item_id: str
         delta: str

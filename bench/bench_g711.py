@@ -4,8 +4,9 @@ import warnings
 
 import numpy as np
 import pytest
+import soxr
 
-from realtime_core import g711
+from realtime_core import Resampler, g711
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -42,3 +43,49 @@ def bench_decode_ulaw(benchmark, decoder):
     benchmark.group = "mu-law decode 20 ms"
     codes = g711.encode_ulaw(SAMPLES)
     assert benchmark(DECODERS[decoder], codes) == g711.decode_ulaw(codes)
+
+
+def ours_from_phone():
+    return g711.Decoder("ulaw").process
+
+
+def two_calls_from_phone():
+    resample = Resampler(8000, 24000).process
+    return lambda codes: resample(g711.decode_ulaw(codes))
+
+
+def numpy_soxr_from_phone():
+    resample = soxr.ResampleStream(8000, 24000, 1, dtype="int16").resample_chunk
+    return lambda codes: resample(DECODE_TABLE[np.frombuffer(codes, np.uint8)]).tobytes()
+
+
+@pytest.mark.parametrize("make", [ours_from_phone, two_calls_from_phone, numpy_soxr_from_phone])
+def bench_from_phone(benchmark, make):
+    benchmark.group = "mu-law to 24 kHz 20 ms"
+    process = make()
+    for _ in range(20):  # past the delay
+        process(g711.encode_ulaw(SAMPLES))
+    assert isinstance(benchmark(process, g711.encode_ulaw(SAMPLES)), bytes)
+
+
+def ours_to_phone():
+    return g711.Encoder("ulaw").process
+
+
+def two_calls_to_phone():
+    resample = Resampler(24000, 8000).process
+    return lambda pcm: g711.encode_ulaw(resample(pcm))
+
+
+def numpy_soxr_to_phone():
+    resample = soxr.ResampleStream(24000, 8000, 1, dtype="int16").resample_chunk
+    return lambda pcm: ENCODE_TABLE[resample(np.frombuffer(pcm, np.int16)).view(np.uint16)].tobytes()
+
+
+@pytest.mark.parametrize("make", [ours_to_phone, two_calls_to_phone, numpy_soxr_to_phone])
+def bench_to_phone(benchmark, make):
+    benchmark.group = "24 kHz to mu-law 20 ms"
+    process, pcm = make(), np.tile(SAMPLES, 3).tobytes()
+    for _ in range(20):
+        process(pcm)
+    assert isinstance(benchmark(process, pcm), bytes)

@@ -50,6 +50,39 @@ def bench_mix_down(benchmark, mix_down):
     assert len(benchmark(mix_down, STEREO)) == 960
 
 
+FLOATS = SAMPLES.astype(np.float32) / 32768
+
+
+def numpy_level_f32(samples):
+    return 20 * np.log10(np.abs(samples).max()), 20 * np.log10(np.sqrt(np.mean(samples * samples)))
+
+
+def numpy_gain_f32(samples):
+    np.multiply(samples, RAMP, out=samples)
+
+
+@pytest.mark.parametrize("level", [pcm.level, numpy_level_f32], ids=["ours", "numpy"])
+def bench_level_f32(benchmark, level):
+    benchmark.group = "level 20 ms, float"
+    assert benchmark(level, FLOATS) == pytest.approx(numpy_level_f32(FLOATS), abs=0.01)
+
+
+@pytest.mark.parametrize("gain", [our_gain, numpy_gain_f32], ids=["ours", "numpy"])
+def bench_gain_f32(benchmark, gain):
+    benchmark.group = "gain ramp 20 ms, float"
+    benchmark(gain, np.zeros(480, np.float32))  # zeros stay zeros however often
+
+
+def numpy_mix(samples, more):
+    np.copyto(samples, np.clip(samples.astype(np.int32) + more, -32768, 32767), casting="unsafe")
+
+
+@pytest.mark.parametrize("mix", [pcm.mix, numpy_mix], ids=["ours", "numpy"])
+def bench_mix(benchmark, mix):
+    benchmark.group = "mix 20 ms"
+    benchmark(mix, SAMPLES.copy(), SAMPLES)
+
+
 def bench_device_block(benchmark):
     """One callback of 10 ms at 48 kHz both ways, rings, fades and levels included."""
     benchmark.group = "device block 10 ms"

@@ -38,6 +38,12 @@ def libsamplerate_fastest(rate_in, rate_out):
     return lambda samples: resampler.process(samples, rate_out / rate_in)
 
 
+def livekit_high(rate_in, rate_out):
+    rtc = pytest.importorskip("livekit.rtc")
+    resampler = rtc.AudioResampler(rate_in, rate_out, quality=rtc.AudioResamplerQuality.HIGH)
+    return lambda samples: resampler.push(bytearray(samples.tobytes()))
+
+
 def numpy_interp(rate_in, rate_out):
     def process(samples):
         size = len(samples) * rate_out // rate_in
@@ -49,7 +55,8 @@ def numpy_interp(rate_in, rate_out):
 
 @pytest.mark.parametrize(("rate_in", "rate_out"), PAIRS)
 @pytest.mark.parametrize(
-    "make", [ours_fast, ours_best, ours_fast_adjusted, soxr_hq, soxr_qq, libsamplerate_fastest, numpy_interp]
+    "make",
+    [ours_fast, ours_best, ours_fast_adjusted, soxr_hq, soxr_qq, libsamplerate_fastest, livekit_high, numpy_interp],
 )
 def bench_resample(benchmark, make, rate_in, rate_out):
     """Noise of 20 ms; libsamplerate is given floats, which is what it takes."""
