@@ -100,12 +100,12 @@ def plot(rows: list[dict]) -> str:
         top = step * (index + 0.5)
         name = row["group"] + ("" if row["ours"] == OURS else f" ({row['ours'].removeprefix('ours_')})")
         out.append(f'<text x="-8" y="{top + 4:.1f}" text-anchor="end">{escape(name)}</text>')
-        for peer, found in row["peers"].items():
-            left = axis.place(found["ratio"]) * width
+        for turn, (peer, found) in enumerate(row["peers"].items()):
+            left, beside = axis.place(found["ratio"]) * width, top + (-3 if turn % 2 else 9)
             out.append(
                 f'<circle cx="{left:.1f}" cy="{top:.1f}" r="3.5" fill="{colour_of[peer]}">'
                 f"<title>{escape(peer)}: {found['ratio']:.3g}</title></circle>"
-                f'<text x="{left + 5:.1f}" y="{top + 4:.1f}" font-size="8" fill="{colour_of[peer]}">'
+                f'<text x="{left + 5:.1f}" y="{beside:.1f}" font-size="8" fill="{colour_of[peer]}">'
                 f"{escape(peer)}</text>"
             )
     return "\n".join([*out, "</svg>\n"])

@@ -1,6 +1,6 @@
 """Quality of streaming resamplers: passband, rejection, distortion and lag, side by side.
 
-    python bench/resampler_quality.py [--plot FILE.svg]
+    python bench/resampler_quality.py [--docs docs/]
 
 Measured on what comes out of the 16-bit stream, chunk by chunk, as a client would see it:
 
@@ -8,20 +8,37 @@ Measured on what comes out of the 16-bit stream, chunk by chunk, as a client wou
 - alias: strongest of the tones from 1.1 of it upwards that went in (decimation only)
 - image: strongest image of a tone at half of it, beside the tone (interpolation and fractions)
 - SINAD at 1 kHz
+- cost: time for 20 ms of audio as a multiple of soxr HQ's, medians of turns that alternate
 - lag: median and largest time from handing in a sample to having it out, in chunks of 0.25 ms
 
-Rejection beyond about 100 dB drowns in the rounding of 16-bit samples.
+Rejection beyond about 100 dB drowns in the rounding of 16-bit samples. With --docs the table goes
+into that folder's resampler.md and the plots beside it. libsamplerate (the samplerate package) and
+speexdsp (the system's shared library) are measured where they are installed.
 """
 
 import argparse
+import ctypes
+import ctypes.util
+import re
+import time
 from pathlib import Path
 
 import numpy as np
 import soxr
+from chart import COLOURS, Axis, Chart
 
 from realtime_core import Resampler
 
-PAIRS = [(48000, 24000), (24000, 48000), (44100, 24000), (16000, 24000), (24000, 16000), (8000, 24000), (24000, 8000)]
+PAIRS = [
+    (48000, 24000),
+    (24000, 48000),
+    (44100, 24000),
+    (24000, 44100),
+    (16000, 24000),
+    (24000, 16000),
+    (8000, 24000),
+    (24000, 8000),
+]
 AMPLITUDE = 20000
 
 
@@ -55,6 +72,27 @@ def libsamplerate(kind):
     return make
 
 
+def speexdsp(library, quality):
+    library.speex_resampler_init.restype = ctypes.c_void_p
+
+    def make(rate_in, rate_out):
+        state = ctypes.c_void_p(library.speex_resampler_init(1, rate_in, rate_out, quality, None))
+
+        def process(samples):
+            samples = np.ascontiguousarray(samples)
+            out = np.empty(len(samples) * rate_out // rate_in + 16, np.int16)
+            taken, made = ctypes.c_uint32(len(samples)), ctypes.c_uint32(len(out))
+            library.speex_resampler_process_int(
+                state, 0, samples.ctypes.data_as(ctypes.c_void_p), ctypes.byref(taken),
+                out.ctypes.data_as(ctypes.c_void_p), ctypes.byref(made),
+            )  # fmt: skip
+            return out[: made.value]
+
+        return process
+
+    return make
+
+
 RESAMPLERS = {
     "ours fast": ours("fast"),
     "ours best": ours("best"),
@@ -66,6 +104,12 @@ try:
     RESAMPLERS["libsamplerate medium"] = libsamplerate("sinc_medium")
 except ModuleNotFoundError:
     print("libsamplerate is left out: pip install samplerate")
+if ctypes.util.find_library("speexdsp"):
+    speex = ctypes.CDLL(ctypes.util.find_library("speexdsp"))
+    RESAMPLERS["speexdsp 5"] = speexdsp(speex, 5)
+    RESAMPLERS["speexdsp 8"] = speexdsp(speex, 8)
+else:
+    print("speexdsp is left out: install libspeexdsp1")
 
 
 def stream(make, rate_in, rate_out, samples, chunk_s=0.02):
@@ -148,64 +192,82 @@ def lag(make, rate_in, rate_out):
     return np.median(delays), delays.max()
 
 
+def costs(rate_in, rate_out, turns=300):
+    """Seconds for 20 ms of each, in turns that alternate, so that whatever else runs meets all of them."""
+    samples = (np.random.default_rng(0).standard_normal(rate_in // 50) * 5000).astype(np.int16)
+    processes = {name: make(rate_in, rate_out) for name, make in RESAMPLERS.items()}
+    seconds = {name: [] for name in processes}
+    for turn in range(turns + 20):
+        for name, process in processes.items():
+            start = time.perf_counter()
+            for _ in range(4):
+                process(samples)
+            if turn >= 20:
+                seconds[name].append((time.perf_counter() - start) / 4)
+    return {name: float(np.median(values)) for name, values in seconds.items()}
+
+
 def response(make, rate_in, rate_out):
     nyquist = min(rate_in, rate_out) / 2
     parts = np.linspace(0.02, min(2.0, rate_in / 2 / nyquist * 0.98), 120)
-    gains = [
-        db(
-            fit(stream(make, rate_in, rate_out, tone(rate_in, p * nyquist, 0.3))[0], rate_out, p * nyquist)[0]
-            / AMPLITUDE
-        )
+    return [
+        (p, db(fit(stream(make, rate_in, rate_out, tone(rate_in, p * nyquist, 0.3))[0], rate_out, p * nyquist)[0]
+               / AMPLITUDE))
         for p in parts
-    ]
-    return parts, gains
+    ]  # fmt: skip
 
 
-def write_plot(path, rate_in=48000, rate_out=24000):
-    """Frequency responses as an SVG of straight lines, without a plotting library."""
-    colours = ["#0b6", "#06c", "#c40", "#888", "#a0c", "#e90"]
-    width, height, floor = 800, 400, -130
-    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-60 -30 {width + 80} {height + 80}" font-size="12">']
-    lines += [
-        f'<line x1="0" x2="{width}" y1="{y * height / floor}" y2="{y * height / floor}" stroke="#ddd"/>'
-        f'<text x="-45" y="{y * height / floor + 4}">{y} dB</text>'
-        for y in range(0, floor, -20)
-    ]
-    lines += [f'<text x="{x * width / 2 - 8}" y="{height + 18}">{x}</text>' for x in (0, 0.5, 0.9, 1.1, 1.5, 2.0)]
-    lines.append(
-        f'<text x="250" y="{height + 38}">part of the narrower Nyquist frequency, {rate_in} to {rate_out} Hz</text>'
-    )
-    for index, (name, make) in enumerate(RESAMPLERS.items()):
-        parts, gains = response(make, rate_in, rate_out)
-        points = " ".join(
-            f"{p * width / 2:.1f},{max(g, floor) * height / floor:.1f}" for p, g in zip(parts, gains, strict=True)
-        )
-        colour = colours[index % len(colours)]
-        lines.append(f'<polyline points="{points}" fill="none" stroke="{colour}"/>')
-        lines.append(f'<text x="20" y="{height - 100 + 16 * index}" fill="{colour}">{name}</text>')
-    Path(path).write_text("\n".join([*lines, "</svg>"]))
+def response_plot(rate_in=48000, rate_out=24000):
+    x = Axis(f"part of the narrower Nyquist frequency, {rate_in} to {rate_out} Hz", 0, 2, [0, 0.5, 0.9, 1.1, 1.5, 2])
+    chart = Chart(x, Axis("gain, dB", -130, 5, [0, -20, -40, -60, -80, -100, -120]))
+    for (name, make), colour in zip(RESAMPLERS.items(), COLOURS, strict=False):
+        chart.line(name, response(make, rate_in, rate_out), colour)
+    return chart.svg()
+
+
+def cost_plot(found):
+    """From what was found at 48 -> 24 kHz."""
+    y = Axis("cost of 20 ms, soxr HQ = 1", 0.1, 50, [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50], logarithmic=True)
+    chart = Chart(Axis("lag, worst, ms", 0.03, 60, [0.03, 0.1, 0.3, 1, 3, 10, 30], logarithmic=True), y)
+    for (name, (worst, cost)), colour in zip(found.items(), COLOURS, strict=False):
+        chart.point(name, worst, cost, colour)
+    return chart.svg()
+
+
+def measure():
+    """The table, and lag and cost by resampler at the first pair of rates."""
+    columns = ["rates", "resampler", "ripple to 0.9, dB", "alias from 1.1, dB", "image, dB", "SINAD 1 kHz, dB"]
+    columns += ["lag median / worst, ms", "cost, soxr HQ = 1"]
+    rows = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
+    first = {}
+    for rate_in, rate_out in PAIRS:
+        cost = costs(rate_in, rate_out)
+        for name, make in RESAMPLERS.items():
+            rejected, mirrored = alias(make, rate_in, rate_out), image(make, rate_in, rate_out)
+            median, worst = lag(make, rate_in, rate_out)
+            part = cost[name] / cost["soxr HQ"]
+            rows.append(
+                f"| {rate_in} -> {rate_out} | {name} | {ripple(make, rate_in, rate_out):.3f} "
+                f"| {'' if rejected is None else f'{rejected:.0f}'} | {'' if mirrored is None else f'{mirrored:.0f}'} "
+                f"| {sinad(make, rate_in, rate_out):.1f} | {median:.2f} / {worst:.2f} | {part:.2f} |"
+            )
+            if (rate_in, rate_out) == PAIRS[0]:
+                first[name] = worst, part
+    return "\n".join(rows), first
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--plot", metavar="FILE", help="write the frequency responses at 48 -> 24 kHz as an SVG")
+    parser.add_argument("--docs", metavar="FOLDER", type=Path, help="write table and plots there")
     arguments = parser.parse_args()
-    print(
-        "| rates | resampler | ripple to 0.9, dB | alias from 1.1, dB | image, dB | SINAD 1 kHz, dB "
-        "| lag median / worst, ms |"
-    )
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for rate_in, rate_out in PAIRS:
-        for name, make in RESAMPLERS.items():
-            rejected, mirrored = alias(make, rate_in, rate_out), image(make, rate_in, rate_out)
-            median, worst = lag(make, rate_in, rate_out)
-            print(
-                f"| {rate_in} -> {rate_out} | {name} | {ripple(make, rate_in, rate_out):.3f} "
-                f"| {'' if rejected is None else f'{rejected:.0f}'} | {'' if mirrored is None else f'{mirrored:.0f}'} "
-                f"| {sinad(make, rate_in, rate_out):.1f} | {median:.2f} / {worst:.2f} |"
-            )
-    if arguments.plot:
-        write_plot(arguments.plot)
+    table, first = measure()
+    print(table)
+    if arguments.docs:
+        page = arguments.docs / "resampler.md"
+        text = re.sub(r"(<!-- table -->\n).*?(<!-- end -->)", rf"\1{table}\n\2", page.read_text(), flags=re.DOTALL)
+        page.write_text(text)
+        (arguments.docs / "resampler_response.svg").write_text(response_plot())
+        (arguments.docs / "resampler_cost.svg").write_text(cost_plot(first))
 
 
 if __name__ == "__main__":
