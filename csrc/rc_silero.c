@@ -115,21 +115,7 @@ static int take_tensor(reader *from, tensor *t, const uint8_t **name, uint32_t *
     return take(from, *name_length, name) && take(from, t->count * (t->half ? 2 : 4), &t->data);
 }
 
-/* The tensor of that name, which must have `count` elements. */
-static int find_named(reader from, tensor *t, const char *wanted, size_t wanted_length, size_t count)
-{
-    const uint8_t *name;
-    uint32_t length;
-    while (take_tensor(&from, t, &name, &length))
-        if (length == wanted_length && memcmp(name, wanted, length) == 0)
-            return t->count == count;
-    return 0;
-}
-
-/* `wanted` is an array, a literal or not, that ends with its zero */
-#define find_tensor(from, t, wanted, count) find_named(from, t, wanted, sizeof(wanted) - 1, count)
-
-/* IEEE 754 half precision; subnormal halves by their value, infinities do not occur. */
+/* IEEE 754 half precision; subnormal halves by their value, what is not finite as beyond 65536. */
 static float half_to_float(uint32_t half)
 {
     uint32_t sign = (half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 0x3ff;
@@ -153,6 +139,29 @@ static float element(const tensor *t, size_t n)
     memcpy(&value, &bits, sizeof(value));
     return value;
 }
+
+/* Far beyond any weight there is; with smaller ones no sum of the network overflows. */
+static int is_sound(const tensor *t)
+{
+    for (size_t n = 0; n < t->count; n++)
+        if (!(fabsf(element(t, n)) <= 1000.0f))
+            return 0; /* NaN too */
+    return 1;
+}
+
+/* The tensor of that name, which must have `count` elements. */
+static int find_named(reader from, tensor *t, const char *wanted, size_t wanted_length, size_t count)
+{
+    const uint8_t *name;
+    uint32_t length;
+    while (take_tensor(&from, t, &name, &length))
+        if (length == wanted_length && memcmp(name, wanted, length) == 0)
+            return t->count == count && is_sound(t);
+    return 0;
+}
+
+/* `wanted` is an array, a literal or not, that ends with its zero */
+#define find_tensor(from, t, wanted, count) find_named(from, t, wanted, sizeof(wanted) - 1, count)
 
 /* Weight (output, row) at the place where the product wants it. */
 static float *place(const layer *l, float *packed, size_t out, size_t row)

@@ -17,7 +17,8 @@
 typedef struct rc_silero rc_silero;
 
 /* Reads the contents of a ggml file `ggml-silero-v6*.bin`; weights may be half or full precision.
- * NULL with RC_EDATA in `*error` when it is not such a file, RC_ENOMEM when memory is short. */
+ * NULL with RC_EDATA in `*error` when it is not such a file or holds weights that are not finite or
+ * absurdly large, RC_ENOMEM when memory is short. The network keeps nothing of `file`. */
 rc_silero *rc_silero_new(const uint8_t *file, size_t bytes, int *error);
 void rc_silero_free(rc_silero *network);
 

