@@ -45,11 +45,39 @@ static void same_as_plain_c(uint32_t rate_in, uint32_t rate_out, rc_resample_gra
     rc_resample_free(resample);
 }
 
+/* The stream in pieces of one size, for sizes up to all of it: the kernels meet every rest. */
+static void every_block_size(uint32_t rate_in, uint32_t rate_out, rc_resample_grade grade)
+{
+#ifdef SANITIZED
+    enum { COARSENESS = 3 };
+#else
+    enum { COARSENESS = 12 };
+#endif
+    rc_resample *resample = rc_resample_new(rate_in, rate_out, grade);
+    static int16_t out[ROOM];
+    rc_cpu_restrict(0);
+    rc_resample_process(resample, expected, input, INPUT);
+    FOR_EACH_KERNEL {
+        for (size_t piece = 1; piece <= INPUT; piece += 1 + piece / COARSENESS) {
+            size_t made = 0, all = piece * 4 > 400 ? piece * 4 : 400;
+            if (all > INPUT)
+                all = INPUT;
+            rc_resample_reset(resample);
+            for (size_t at = 0; at < all; at += piece)
+                made += rc_resample_process(resample, out + made, input + at, piece < all - at ? piece : all - at);
+            CHECK(memcmp(out, expected, made * sizeof(int16_t)) == 0);
+        }
+    }
+    rc_resample_free(resample);
+}
+
 int main(void)
 {
     uint64_t random = 19;
     for (size_t pair = 0; pair < sizeof(pairs) / sizeof(*pairs); pair++) {
         for (rc_resample_grade grade = RC_RESAMPLE_FAST; grade <= RC_RESAMPLE_BEST; grade++) {
+            random_samples(&random, input, INPUT);
+            every_block_size(pairs[pair][0], pairs[pair][1], grade);
             for (size_t first = 1; first < 1000; first += 2 + first * 2) {
                 random_samples(&random, input, INPUT);
                 for (size_t i = 0; i < INPUT && first % 2; i++) /* loud enough to clip now and then */
