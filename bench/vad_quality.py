@@ -1,6 +1,6 @@
 """What the speech detectors hear, beside those of others: one table, one plot.
 
-    python bench/vad_quality.py DATA [--svg roc.svg] [--unseen GROUP]
+    python bench/vad_quality.py DATA [--svg roc.svg] [--unseen GROUP] [--onnx FILE]
 
 DATA is a folder of labelled speech: `manifest.json` with a list `items` of `wav` (16 kHz, PCM16),
 `segments` (speech, seconds), `kind` ("speech" or noise only), `snr` (None: clean), `group` and
@@ -50,12 +50,14 @@ def webrtc_3() -> Callable[[np.ndarray], np.ndarray]:
     return lambda pcm: np.array([vad.is_speech(hop.tobytes(), 16000) for hop in hops_of(pcm)], float)
 
 
-def silero() -> Callable[[np.ndarray], np.ndarray]:
+def silero_chunks(model: Path | None = None) -> Callable[[np.ndarray], np.ndarray]:
+    """The official network by onnxruntime, that file or the installed one: int16 samples -> score of each 32 ms."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    model = Path(importlib.util.find_spec("silero_vad").origin).parent / "data" / "silero_vad_16k_op15.onnx"
+    if model is None:
+        model = Path(importlib.util.find_spec("silero_vad").origin).parent / "data" / "silero_vad_16k_op15.onnx"
     network = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def run(pcm: np.ndarray) -> np.ndarray:
@@ -66,9 +68,14 @@ def silero() -> Callable[[np.ndarray], np.ndarray]:
             probability, state = network.run(None, {"input": inputs, "state": state, "sr": rate})
             said.append(probability[0, 0])
             context = inputs[0, -64:]
-        return held(np.array(said), 512, len(pcm))
+        return np.array(said)
 
     return run
+
+
+def silero(model: Path | None = None) -> Callable[[np.ndarray], np.ndarray]:
+    run = silero_chunks(model)
+    return lambda pcm: held(run(pcm), 512, len(pcm))
 
 
 def ten() -> Callable[[np.ndarray], np.ndarray]:
@@ -116,6 +123,11 @@ class Recording:
         self.labels = np.zeros(len(middle), bool)
         for start, end in self.segments:
             self.labels |= (middle >= start) & (middle < end)
+
+
+def recordings_of(folder: Path) -> list[Recording]:
+    items = json.loads((folder / "manifest.json").read_text())["items"]
+    return [Recording(folder, item) for item in items if item.get("label") != "coarse"]
 
 
 def roc_auc(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -236,9 +248,9 @@ def main() -> None:
     arguments.add_argument("data", type=Path)
     arguments.add_argument("--svg", type=Path, help="write the ROC curves here")
     arguments.add_argument("--unseen", default="ten", help="group that the light detector was not tuned on")
+    arguments.add_argument("--onnx", type=Path, help="silero_vad_16k_op15.onnx, where silero-vad is not installed")
     options = arguments.parse_args()
-    items = json.loads((options.data / "manifest.json").read_text())["items"]
-    recordings = [Recording(options.data, item) for item in items if item.get("label") != "coarse"]
+    recordings = recordings_of(options.data)
     sample = np.concatenate([r.pcm for r in recordings if r.speech])[: 10 * 16000]
     print(f"{len(recordings)} recordings, {sum(len(r.pcm) for r in recordings) / 960000:.1f} minutes")
     print(
@@ -246,7 +258,8 @@ def main() -> None:
         "false/min  us/10 ms   (latency: p50/p90 at the threshold of the best F1)"
     )
     results = {}
-    for name, make in DETECTORS.items():
+    detectors = DETECTORS | {"silero v6 (onnx)": lambda: silero(options.onnx)}
+    for name, make in detectors.items():
         try:
             results[name] = Result(make, recordings, options.unseen)
         except (ImportError, AttributeError, OSError) as missing:

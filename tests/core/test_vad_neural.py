@@ -86,7 +86,7 @@ def test_other_files_are_refused(weights):
         Network(weights)
 
 
-@pytest.mark.parametrize("size", [1, 117, 118, 50_000, -100_000, -1])
+@pytest.mark.parametrize("size", [1, 105, 106, 50_000, -100_000, -1])
 def test_a_part_of_the_file_is_refused(size):
     *_, last = re.finditer(rb"_model\.decoder\.decoder\.2\.bias", installed_weights())
     whole = installed_weights()[: last.end() + 4]  # what follows, the window, is not needed
