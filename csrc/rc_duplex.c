@@ -51,6 +51,7 @@ struct rc_duplex {
     counter frames, overruns, tap_overruns, underruns, device_underflows, device_overflows;
     counter callback_ns, max_callback_ns;
     _Atomic int32_t capture_peak, playout_peak;
+    _Atomic double output_delay;
 
     /* Queue of cuts: the callback writes at cuts_made, the reader takes at cuts_taken. */
     _Atomic size_t cuts_made;
@@ -283,7 +284,8 @@ int rc_duplex_callback(const void *input, void *output, unsigned long frames, co
     int16_t *out = output;
     uint64_t started = now_ns();
     int32_t peaks[2] = {0, 0};
-    (void)time;
+    if (time != NULL && output != NULL && time->output_dac_time > time->current_time)
+        atomic_store_explicit(&d->output_delay, time->output_dac_time - time->current_time, memory_order_relaxed);
     for (size_t left = frames; left > 0;) {
         size_t slice = smaller(left, SLICE);
         run_slice(d, in, out, slice, peaks);
@@ -403,5 +405,6 @@ void rc_duplex_get_stats(const rc_duplex *d, rc_duplex_stats *stats)
         .max_callback_ns = look(&d->max_callback_ns),
         .capture_peak = atomic_load_explicit(&d->capture_peak, memory_order_relaxed),
         .playout_peak = atomic_load_explicit(&d->playout_peak, memory_order_relaxed),
+        .output_delay = atomic_load_explicit(&d->output_delay, memory_order_relaxed),
     };
 }

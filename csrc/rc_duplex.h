@@ -92,6 +92,8 @@ typedef struct {
     uint64_t device_underflows, device_overflows; /* blocks the device flagged */
     uint64_t callback_ns, max_callback_ns;        /* time in the callback: sum and longest */
     int32_t capture_peak, playout_peak;           /* of the last block, 0 to 32768 */
+    /* Seconds to the sounding of the last block's first sample, by the device's clock; 0 where it does not tell. */
+    double output_delay;
 } rc_duplex_stats;
 void rc_duplex_get_stats(const rc_duplex *duplex, rc_duplex_stats *stats);
 

@@ -34,6 +34,7 @@ cdef extern from "rc_duplex.h" nogil:
         uint64_t max_callback_ns
         int32_t capture_peak
         int32_t playout_peak
+        double output_delay
 
     rc_duplex *rc_duplex_new(const rc_duplex_config *config)
     void rc_duplex_free(rc_duplex *duplex)

@@ -123,5 +123,7 @@ class Duplex:
 
         blocks, frames; overruns: captured frames lost; tap_overruns: pairs lost; underruns: frames
         of silence played while audio was expected; device_underflows, device_overflows: blocks so
-        flagged by the device; mean_callback_us, max_callback_us: time spent in the callback.
+        flagged by the device; mean_callback_us, max_callback_us: time spent in the callback;
+        output_delay_s: from the last block's callback to the sounding of its first sample, by the
+        device's clock, 0.0 where it does not tell.
         """

@@ -161,4 +161,5 @@ cdef class Duplex:
             "device_overflows": stats.device_overflows,
             "mean_callback_us": stats.callback_ns / 1e3 / max(stats.blocks, 1),
             "max_callback_us": stats.max_callback_ns / 1e3,
+            "output_delay_s": stats.output_delay,
         }

@@ -196,6 +196,20 @@ static void what_has_no_room_is_counted(void)
     rc_duplex_free(duplex);
 }
 
+static void the_devices_delay_is_kept(void)
+{
+    int16_t out[BLOCK];
+    rc_duplex *duplex = new_duplex(1, 512);
+    rc_stream_time told = {0, 10, 10.25}, untold = {0, 0, 0};
+    rc_duplex_callback(NULL, out, BLOCK, &untold, 0, duplex);
+    CHECK(stats_of(duplex).output_delay == 0);
+    rc_duplex_callback(NULL, out, BLOCK, &told, 0, duplex);
+    rc_duplex_callback(NULL, out, BLOCK, &untold, 0, duplex);
+    rc_duplex_callback(NULL, NULL, BLOCK, &told, 0, duplex);
+    CHECK(stats_of(duplex).output_delay == 0.25);
+    rc_duplex_free(duplex);
+}
+
 static void cuts_are_bounded(void)
 {
     int16_t sample = 1, out[1];
@@ -269,6 +283,7 @@ int main(void)
     underruns_count_while_audio_is_expected_and_do_not_click();
     gain_and_mute_ramp();
     what_has_no_room_is_counted();
+    the_devices_delay_is_kept();
     cuts_are_bounded();
     a_session_and_a_device_share_it();
     return 0;

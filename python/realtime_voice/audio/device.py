@@ -13,11 +13,15 @@ from realtime_voice.audio.engine import GateOptions
 from realtime_voice.audio.ticked import TickedAudioIO
 from realtime_voice.errors import AudioDeviceError
 
-BLOCK_S: Final = 0.01
-LATENCY_S: Final = 0.06 if sys.platform.startswith("linux") else "low"
-"""What the device is asked for: on Linux a normal-priority callback thread must survive a busy machine."""
+LINUX: Final = sys.platform.startswith("linux")
+BLOCK_S: Final = 0.02 if LINUX else 0.01
+"""On Linux a normal-priority callback thread must survive a busy machine."""
+BLOCKS_OF_LATENCY: Final = 3
+"""On Linux: a third of the latency is the length that PortAudio and ALSA run in. Blocks of another are packed anew,
+and a stream of both sides then begins with a click of stale memory."""
 RATES: Final = (48000, 44100, 24000, 16000, 32000, 96000, 22050, 8000)
 HOPS_PER_CHECK: Final = 20
+DELAYS_AVERAGED: Final = 10
 INSTEAD: Final = "or use files: --input FILE --output FILE (in a program: FileAudioIO)"
 
 ADVICE: Final = f"`realtime devices` lists what there is, {INSTEAD}"
@@ -84,7 +88,8 @@ class DeviceAudioIO(TickedAudioIO):
 
     The stream calls the C core, which never waits for Python. Each side is chosen by index, by part of
     its name, or None for the default; False leaves it out. The device runs at a rate of its own, in
-    blocks of `block_s` seconds; `latency` is seconds, or "low" or "high" for the device's own idea of it.
+    blocks of `block_s` seconds; `latency` is seconds, "low" or "high" for the device's own idea of it, or None
+    for three blocks on Linux and "low" elsewhere.
     """
 
     def __init__(
@@ -92,7 +97,7 @@ class DeviceAudioIO(TickedAudioIO):
         *,
         input_device: int | str | Literal[False] | None = None,
         output_device: int | str | Literal[False] | None = None,
-        latency: float | Literal["low", "high"] = LATENCY_S,
+        latency: float | Literal["low", "high"] | None = None,
         block_s: float = BLOCK_S,
         record: str | Path | None = None,
         clock: Clock | None = None,
@@ -103,12 +108,12 @@ class DeviceAudioIO(TickedAudioIO):
         if not 0.001 <= block_s <= 1.0:
             raise ValueError(f"block_s must be 0.001 to 1.0 seconds, got {block_s}")
         super().__init__(record=record, clock=clock, **gate)
-        self._block_s = block_s
         self._devices = input_device, output_device
-        self._latency = latency
+        self._latency = latency or (BLOCKS_OF_LATENCY * block_s if LINUX else "low")
         self._block_s = block_s
         self._stream: Any = None
         self._hops = 0
+        self._output_delay_s = 0.0
 
     def _open(self) -> None:
         sounddevice = _sounddevice()
@@ -125,6 +130,7 @@ class DeviceAudioIO(TickedAudioIO):
         both = latency if isinstance(latency, tuple) else (latency, latency)
         # A block's first sample sounds one latency after the device took it: count from its middle.
         self._input_latency_s, self.playout.latency_s = both[0], both[1] + self._block_s / 2
+        self._output_delay_s = 0.0
 
     def _open_stream(self, sounddevice: Any, duplex: Duplex, rate: int, channels: tuple[int, int]) -> Any:
         from cffi import FFI  # type: ignore[import-untyped]  # comes with sounddevice
@@ -201,9 +207,19 @@ class DeviceAudioIO(TickedAudioIO):
 
     def _hop(self) -> None:
         super()._hop()
+        self._follow_delay()
         self._hops += 1
         if self._hops % HOPS_PER_CHECK == 0 and not self._stream.active:
             raise AudioDeviceError("the sound device stopped: it was unplugged or its sound server ended")
+
+    def _follow_delay(self) -> None:
+        """Believe what the device measures more than what it promised; a stream of both sides may be blocks off."""
+        measured = float(self.duplex.stats()["output_delay_s"])
+        if not measured:
+            return
+        self._output_delay_s += (measured - self._output_delay_s) / (DELAYS_AVERAGED if self._output_delay_s else 1)
+        if not self.playout.active:  # while something sounds its account goes forward only
+            self.playout.latency_s = self._output_delay_s + self._block_s / 2
 
 
 def _reason(error: Exception | None) -> str:

@@ -55,8 +55,8 @@ class BidiAudioIO:
         audio: Where audio comes from and goes to: a `FileAudioIO`, `VirtualAudioIO`, `PushAudioIO` or anything that
             does the same. The sound devices by default, opened when the agent starts.
         input_device_index: Number of the microphone, as `realtime devices` lists it; the system's by default.
-        input_frames_per_buffer: Frames, at the model's rate, of one block from the device; 10 ms by default. Input and
-            output are one stream: of two sizes the smaller one holds.
+        input_frames_per_buffer: Frames, at the model's rate, of one block from the device; by default 20 ms on
+            Linux and 10 ms elsewhere. Input and output are one stream: of two sizes the smaller one holds.
         input_buffer_size: Chunks (20 ms) of the microphone that may wait for the model; then the oldest are dropped.
         output_device_index: Number of the speaker; the system's by default.
         output_frames_per_buffer: The same for the speaker.

@@ -27,6 +27,7 @@ class Stream:
         self.latency = (0.02, 0.03) if options["kind"] == "duplex" else 0.03
         self.active = False
         self.closed = False
+        self.output_delay = 0.0
         ffi = FFI()
         signature = "int(*)(const void *, void *, unsigned long, const void *, unsigned long, void *)"
         self._ffi = ffi
@@ -50,8 +51,9 @@ class Stream:
         heard = self._ffi.new("char[]", captured.ljust(4 * frames, b"\0"))
         inputs = heard if self.options["kind"] != "output" else self._ffi.NULL
         outputs = out if self.options["kind"] != "input" else self._ffi.NULL
+        times = self._ffi.new("double[]", [0.0, 100.0, 100.0 + self.output_delay])  # ADC, now, DAC
         for _ in range(blocks):
-            assert self._callback(inputs, outputs, frames, self._ffi.NULL, 0, self.options["userdata"]) == 0
+            assert self._callback(inputs, outputs, frames, times, 0, self.options["userdata"]) == 0
             played += bytes(self._ffi.buffer(out, 2 * frames))
         return played
 
@@ -125,7 +127,7 @@ def delta(pcm):
 
 
 async def test_the_callback_of_the_core_moves_audio_both_ways(card, clock):
-    audio = DeviceAudioIO(clock=clock)
+    audio = DeviceAudioIO(block_s=0.01, clock=clock)
     await audio.start(WIRE, WIRE, framed=False)
     (stream,) = card.streams
     options = stream.options
@@ -144,7 +146,7 @@ async def test_the_callback_of_the_core_moves_audio_both_ways(card, clock):
 
 
 async def test_what_was_heard_allows_for_the_devices_latency(card, clock):
-    audio = DeviceAudioIO(clock=clock)
+    audio = DeviceAudioIO(block_s=0.01, clock=clock)
     await audio.start(WIRE, WIRE)
     (stream,) = card.streams
     audio.playout.feed(delta(bytes(48000)))
@@ -157,9 +159,41 @@ async def test_what_was_heard_allows_for_the_devices_latency(card, clock):
     await audio.stop()
 
 
+async def test_a_delay_that_the_device_measures_is_believed_once_nothing_sounds(card, clock):
+    audio = DeviceAudioIO(block_s=0.01, clock=clock)
+    await audio.start(WIRE, WIRE)
+    (stream,) = card.streams
+    audio.playout.feed(delta(bytes(9600)))
+    audio.playout.end_item("a")
+    stream.output_delay = 0.1
+    for _ in range(10):
+        stream.run()
+        await clock.run(0.01)
+    assert audio.playout.latency_s == pytest.approx(0.035)
+    for _ in range(30):
+        stream.run()
+        await clock.run(0.01)
+    assert audio.playout.latency_s == pytest.approx(0.105)
+    stream.output_delay = 0.05
+    for _ in range(100):
+        stream.run()
+        await clock.run(0.01)
+    assert audio.playout.latency_s == pytest.approx(0.055, abs=0.001)
+    await audio.stop()
+
+
+@pytest.mark.parametrize(("linux", "latency"), [(True, pytest.approx(0.03)), (False, "low")])
+async def test_the_latency_suits_the_block(card, clock, monkeypatch, linux, latency):
+    monkeypatch.setattr(module, "LINUX", linux)
+    audio = DeviceAudioIO(block_s=0.01, clock=clock)
+    await audio.start(WIRE, WIRE)
+    assert card.streams[0].options["latency"] == latency
+    await audio.stop()
+
+
 async def test_the_rate_is_one_that_both_sides_take(card, clock):
     card.rates = (44100,)
-    audio = DeviceAudioIO(clock=clock)
+    audio = DeviceAudioIO(block_s=0.01, clock=clock)
     await audio.start(WIRE, WIRE)
     assert (card.streams[0].options["samplerate"], card.streams[0].options["blocksize"]) == (44100, 441)
     await audio.stop()
