@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 SOURCES := $(shell find csrc src python CMakeLists.txt pyproject.toml -type f -not -name '*.pyc')
 APT_INSTALL := apt-get install -y --no-install-recommends
 
-.PHONY: help demo test lint ctest pytest bench bench-smoke fuzz dist clean system
+.PHONY: help demo test lint ctest pytest bench bench-smoke bench-card fuzz dist clean system sound
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -30,7 +30,7 @@ ctest: $(VENV)/.development  ## C tests: plain, address and undefined-behaviour 
 	$(call run_ctest,asan,address$(comma)undefined)
 	$(call run_ctest,tsan,thread)
 
-pytest: $(VENV)/.development  ## Python tests
+pytest: $(VENV)/.development sound  ## Python tests
 	$(BIN)/python -m pytest -q
 
 FUZZ_SECONDS ?= 600
@@ -45,6 +45,10 @@ bench: $(VENV)/.development  ## speed, side by side with what it replaces: one t
 	  --benchmark-disable-gc --benchmark-max-time 0.2 --benchmark-min-time 0.0002 --benchmark-quiet --benchmark-json build/bench/pass-$$pass.json \
 	  > build/bench/pytest.log 2>&1 || { cat build/bench/pytest.log; exit 1; }; done
 	@$(BIN)/python bench/report.py build/bench
+
+# PyAudio is compared where it is installed.
+bench-card: $(VENV)/.development sound  ## gaps and delays on a virtual sound card, beside callbacks in Python
+	tests/virtual_soundcard.sh $(BIN)/python bench/card_gaps.py
 
 bench-smoke: $(VENV)/.development  ## every benchmark once, as a test
 	$(BIN)/python -m pytest -q bench
@@ -79,6 +83,19 @@ $(VENV)/.runtime: $(VENV)/bin/python $(SOURCES)
 $(VENV)/.development: $(VENV)/.runtime
 	$(BIN)/pip install -q --group dev
 	@touch $@
+
+# What tests on a virtual sound card need: installed when missing and this user may; else named, and those tests skip.
+sound:
+	@missing=; \
+	command -v pulseaudio >/dev/null || missing="$$missing pulseaudio"; \
+	command -v paplay >/dev/null || missing="$$missing pulseaudio-utils"; \
+	ls /usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so >/dev/null 2>&1 || missing="$$missing libasound2-plugins"; \
+	$(PYTHON) -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("portaudio"))' \
+	  || missing="$$missing libportaudio2"; \
+	[ -z "$$missing" ] && exit 0; \
+	echo "missing Debian packages for a virtual sound card:$$missing"; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && $(APT_INSTALL) $$missing; \
+	else echo "its tests skip; install them with: sudo $(APT_INSTALL)$$missing"; fi
 
 # Debian packages by name: installed when they are missing and this user may, named otherwise.
 system:
