@@ -63,7 +63,7 @@ clean:  ## remove what was built
 comma := ,
 define build_c
 	$(BIN)/cmake -S . -B build/ctest-$(1) -G Ninja \
-	  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRC_TESTS=ON -DRC_SANITIZE=$(2) --log-level=ERROR -Wno-dev
+	  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRC_TESTS=ON -DRC_SANITIZE=$(2) --log-level=ERROR
 	$(BIN)/cmake --build build/ctest-$(1)
 endef
 define run_ctest
@@ -77,6 +77,7 @@ $(VENV)/bin/python: | system
 
 # What users install: the wheel built from this clone, the agent and the local server.
 $(VENV)/.runtime: $(VENV)/bin/python $(SOURCES)
+	@echo "installing realtime-core and what the demo needs into $(VENV): a few minutes the first time"
 	$(BIN)/pip install -q '.[strands,local]'
 	@touch $@
 
@@ -102,6 +103,8 @@ system:
 	@missing=; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v $(PYTHON) >/dev/null || missing="$$missing python3"; \
+	! command -v $(PYTHON) >/dev/null || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1): try make PYTHON=python3.12 ..."; exit 1; }; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	$(PYTHON) -c 'import os, sysconfig; open(os.path.join(sysconfig.get_path("include"), "Python.h"))' 2>/dev/null \
 	  || missing="$$missing python3-dev"; \
