@@ -3,9 +3,10 @@
  *
  * After n input samples exactly ceil(n * rate_out / rate_in) output samples have been made,
  * whatever the sizes of the pieces they came in, and every partition gives the same samples (unless
- * the ratio is adjusted in flight, which shifts the count accordingly). The filter is causal: output lags input by rc_resample_delay_in() input samples, the first outputs
- * are the (silent) beginning of that delay. All arithmetic is in integers, so every machine and
- * every instruction set gives the same output from the same coefficients.
+ * the ratio is adjusted in flight, which shifts the count accordingly). The filter is causal:
+ * output lags input by rc_resample_delay_in() input samples, the first outputs are the (silent)
+ * beginning of that delay. All arithmetic is in integers, so every machine and every instruction
+ * set gives the same output from the same coefficients.
  *
  * One thread at a time. Only new allocates. Equal rates delay like any other pair and change no
  * sample; create no resampler when its clock is not to be adjusted.
