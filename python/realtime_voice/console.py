@@ -16,7 +16,9 @@ METER_FLOOR_DB: Final = -48.0
 class Console:
     """Writes one line per happening and, on a terminal, keeps a line with meters below them.
 
-    Colors appear on a terminal unless `NO_COLOR` is set. Times are seconds since the first event.
+    Colors appear on a terminal unless `NO_COLOR` is set. Times are seconds since the first event. Lines come as
+    soon as their event does and are not sorted: the begin of speech is known only some tens of milliseconds after
+    it, when the detector is sure, so that the cut it caused at the server may stand above it with a later time.
     """
 
     def __init__(self, out: TextIO | None = None) -> None:

@@ -24,6 +24,7 @@ from realtime_voice.talk import (
     converse,
     default_agent,
     local_server,
+    need_server,
     until_first,
 )
 
@@ -135,24 +136,25 @@ async def demo(directory: Path, *, agent: Agent | None = None, stop: asyncio.Eve
     """
     from realtime_voice.server import recognize_numbers
 
+    need_server()
     agent = agent or default_agent()
     answer, picture = directory / "answer.wav", directory / "timeline.svg"
     directory.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
     console = Console()
     console.line("", f"agent: {agent}; a recorded user and the local server; everything stays on this machine")
     failures: list[str] = []
-    with WavWriter(answer, RATE) as heard:
-        audio = VirtualAudioIO(rate=RATE, heard=heard.write, hangover_ms=HANGOVER_MS)
-        conversation = Conversation(audio, console, f"realtime demo: {agent}")
-        course = _Course(conversation, audio)
-        try:
-            async with local_server() as url:
+    async with local_server() as url:  # before any file: nothing is left behind where it cannot start
+        with WavWriter(answer, RATE) as heard:
+            audio = VirtualAudioIO(rate=RATE, heard=heard.write, hangover_ms=HANGOVER_MS)
+            conversation = Conversation(audio, console, f"realtime demo: {agent}")
+            course = _Course(conversation, audio)
+            try:
                 await _hold(agent, url, course, stop or asyncio.Event())
-        except DemoFailure as failure:
-            failures.append(str(failure))
-        finally:
-            console.close()
-            picture.write_text(conversation.builder.timeline.svg(), encoding="utf-8")
+            except DemoFailure as failure:
+                failures.append(str(failure))
+            finally:
+                console.close()
+                picture.write_text(conversation.builder.timeline.svg(), encoding="utf-8")
     if stop is not None and stop.is_set():
         return 130
     numbers = await asyncio.to_thread(recognize_numbers, answer)

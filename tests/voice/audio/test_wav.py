@@ -94,10 +94,21 @@ def test_chunks_before_the_data_and_extensible_formats_are_understood(tmp_path):
     assert read_wav(path)[0] == data
 
 
-def test_a_size_beyond_the_file_means_to_its_end(tmp_path):
+def test_a_size_beyond_the_file_means_to_its_end(tmp_path, caplog):
     path = tmp_path / "cut.wav"
     path.write_bytes(riff(1, 1, 16000, 16, pcm16(sine(16000)))[:-1001])
     assert len(read_wav(path)[0]) == 2 * int(SECONDS * 16000) - 1002
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path} is cut short: it holds 6999 of 8000 bytes of audio"
+    ]
+
+
+def test_a_size_not_known_when_it_was_written_is_no_cut(tmp_path, caplog):
+    path = tmp_path / "piped.wav"
+    whole = riff(1, 1, 16000, 16, pcm16(sine(16000)))
+    path.write_bytes(whole[:40] + b"\xff" * 4 + whole[44:])
+    assert len(read_wav(path)[0]) == 2 * int(SECONDS * 16000)
+    assert not caplog.records
 
 
 BAD = {
