@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket_connect
 from websockets.exceptions import ConnectionClosed as WebSocketClosed
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, ProxyError
 
 from realtime_voice.errors import AuthenticationError, ConnectError, ConnectionClosed
 
@@ -53,7 +53,10 @@ async def connect(endpoint: Endpoint, *, timeout_s: float, ssl_context: ssl.SSLC
         raise ConnectError(message) from None
     except TimeoutError:
         raise ConnectError(f"{endpoint.name} did not answer within {timeout_s:g} s") from None
-    except (InvalidHandshake, InvalidURI, WebSocketClosed, EOFError) as error:
+    except (InvalidURI, ProxyError) as error:  # their words quote URLs, which may hold secrets
+        what = "is not a WebSocket URL" if isinstance(error, InvalidURI) else "cannot be reached through the proxy"
+        raise ConnectError(f"{endpoint.name} {what}") from None
+    except (InvalidHandshake, WebSocketClosed, EOFError) as error:
         raise ConnectError(f"{endpoint.name} does not speak WebSocket: {error}") from None
     except OSError as error:
         raise ConnectError(f"cannot reach {endpoint.name}: {_reason(error)}") from None

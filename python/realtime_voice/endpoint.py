@@ -125,8 +125,8 @@ def _parse(source: str, url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  raises when it is no number
-    except ValueError as error:
-        raise ValueError(f"{source} is not a URL: {error}") from None
+    except ValueError:  # its words quote the URL, which may hold secrets
+        raise ValueError(f"{source} is not a URL (a wrong port, or brackets?)") from None
     if parts.scheme not in _SCHEMES or not parts.hostname:
         raise ValueError(f"{source} must be a ws://, wss://, http:// or https:// URL with a host")
     return parts._replace(scheme=_SCHEMES[parts.scheme], fragment="")

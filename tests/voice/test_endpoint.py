@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from realtime_voice.endpoint import resolve
+from realtime_voice._socket import connect
+from realtime_voice.endpoint import Endpoint, resolve
+from realtime_voice.errors import ConnectError
 
 KEY = "sk-do-not-print-me"
 
@@ -117,3 +119,18 @@ def test_secrets_are_not_shown() -> None:
     for text in (repr(endpoint), str(endpoint), endpoint.name, f"{endpoint}"):
         assert not any(secret in text for secret in (KEY, "pass", "hidden"))
     assert "g.example" in repr(endpoint)
+
+
+@pytest.mark.parametrize("url", ["ws://user:s3cret/@host", "ws://tok3n:s3cret@[::1", "ftp://s3cret@host"])
+def test_a_wrong_url_is_not_quoted(url: str) -> None:
+    with pytest.raises(ValueError, match="base_url") as caught:
+        resolve(base_url=url, api_key="key", environ={})
+    assert "s3cret" not in str(caught.value)
+    assert "tok3n" not in str(caught.value)
+
+
+async def test_a_url_that_is_refused_is_not_quoted() -> None:
+    with pytest.raises(ConnectError) as caught:
+        await connect(Endpoint("ws://tok3n@127.0.0.1/x?key=s3cret", {}), timeout_s=5)
+    assert "s3cret" not in str(caught.value)
+    assert "tok3n" not in str(caught.value)

@@ -67,9 +67,9 @@ class ClientOptions(msgspec.Struct, frozen=True):
     base_url: str | None = None
 
     def __repr__(self) -> str:
-        """Return the options without the key."""
-        key = None if self.api_key is None else "***"
-        return f"ClientOptions(api_key={key}, timeout_s={self.timeout_s}, base_url={self.base_url!r})"
+        """Return the options without the key and without the URL, which may hold one."""
+        key, url = (None if value is None else "***" for value in (self.api_key, self.base_url))
+        return f"ClientOptions(api_key={key}, timeout_s={self.timeout_s}, base_url={url})"
 
 
 class _Rule(msgspec.Struct, frozen=True):
