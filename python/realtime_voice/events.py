@@ -1028,7 +1028,7 @@ def decode_server(message: bytes | str) -> ServerEvent | UnknownEvent:
     except msgspec.ValidationError:
         data = _decode_object(message)
         return UnknownEvent(type=data["type"], data=data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"not JSON: {error}") from None
     _keep_raw(event, message)
     return event
@@ -1043,7 +1043,7 @@ def decode_client(message: bytes | str) -> ClientEvent:
         event = _client_decoder.decode(message)
     except msgspec.ValidationError as error:
         raise _refusal(_decode_object(message), error) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"not JSON: {error}") from None
     _keep_raw(event, message)
     return event
@@ -1072,7 +1072,7 @@ def _decode_object(message: bytes | str) -> dict[str, Any]:
         data = _object_decoder.decode(message)
     except msgspec.ValidationError:
         raise RemoteProtocolError("an event is a JSON object") from None
-    except msgspec.DecodeError as error:  # a wrong value was found before the end of broken JSON
+    except (msgspec.DecodeError, RecursionError) as error:  # a wrong value was found before the end of broken JSON
         raise RemoteProtocolError(f"not JSON: {error}") from None
     if not isinstance(data.get("type"), str):
         code = "invalid_type" if "type" in data else "missing_required_parameter"

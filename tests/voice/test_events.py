@@ -239,3 +239,10 @@ def test_usage_adds_up() -> None:
         transcription_tokens=9,
         transcription_seconds=3.0,
     )
+
+
+@pytest.mark.parametrize("decode", [events.decode_client, events.decode_server])
+def test_deep_nesting_is_the_peers_error(decode) -> None:
+    deep = '{"type":"session.update","session":' + '{"a":' * 50_000 + "1" + "}" * 50_001
+    with pytest.raises(RemoteProtocolError, match="not JSON"):
+        decode(deep)
