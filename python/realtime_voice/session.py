@@ -67,6 +67,8 @@ PLAYOUT_LOOK_S: Final = 0.02
 LAST_WORDS_S: Final = 0.25
 """How long a stop waits for what is still to be sent."""
 STOP_S: Final = 1.0
+CONNECT_TIMEOUT_S: Final = 10.0
+"""How long the handshake may take."""
 TOOLS_AT_ONCE: Final = 64
 TRANSCRIPTION_MODEL: Final = "gpt-4o-mini-transcribe"
 
@@ -87,6 +89,7 @@ def connect(
     wire_in: Wire = Wire(),  # noqa: B008  frozen
     wire_out: Wire = Wire(),  # noqa: B008  frozen
     config: Mapping[str, Any] | None = None,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
     configure_timeout_s: float = 10.0,
     silent_peer: Literal["raise", "warn"] = "raise",
     tool_timeout_s: float = TOOL_TIMEOUT_S,
@@ -103,6 +106,7 @@ def connect(
     audio: microphone and speaker; None when the application sends and takes audio itself.
     wire_in, wire_out: audio formats on the wire.
     config: any field of session.update, merged last and deeply; None switches a field off.
+    connect_timeout_s: how long the handshake may take; then `start` raises ConnectError.
     configure_timeout_s: how long the server may take to accept the configuration; then `silent_peer` "raise" raises
     SessionTimeout in `start`, and "warn" logs a line and goes on.
     tool_timeout_s: how long a tool may take.
@@ -127,6 +131,7 @@ def connect(
         audio=audio,
         wire_in=wire_in,
         wire_out=wire_out,
+        connect_timeout_s=connect_timeout_s,
         configure_timeout_s=configure_timeout_s,
         silent_peer=silent_peer,
         local_barge_in=local_barge_in,
@@ -191,6 +196,7 @@ class Session:
         audio: AudioIO | None = None,
         wire_in: Wire = Wire(),  # noqa: B008  frozen
         wire_out: Wire = Wire(),  # noqa: B008  frozen
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
         configure_timeout_s: float = 10.0,
         silent_peer: Literal["raise", "warn"] = "raise",
         local_barge_in: bool = False,
@@ -198,6 +204,8 @@ class Session:
         filler_after_s: float = FILLER_AFTER_S,
         model: str = "",
     ) -> None:
+        if not connect_timeout_s > 0:
+            raise ValueError(f"connect_timeout_s must be above 0, got {connect_timeout_s}")
         if not configure_timeout_s > 0:
             raise ValueError(f"configure_timeout_s must be above 0, got {configure_timeout_s}")
         if not filler_after_s > 0:
@@ -219,6 +227,7 @@ class Session:
         self._playout: Playout | None = None
         self._tells_audio = False
         self._wire_in, self._wire_out = wire_in, wire_out
+        self._connect_timeout_s = connect_timeout_s
         self._configure_timeout_s = configure_timeout_s
         self._silent_peer = silent_peer
         self._socket: Socket | None = None
@@ -315,7 +324,7 @@ class Session:
         if self._audio is not None:
             await self._audio.start(self._wire_in, self._wire_out, framed=True)
             self.attach_playout(self._audio.playout)
-        self._socket = await connect_socket(self.endpoint, timeout_s=self._configure_timeout_s)
+        self._socket = await connect_socket(self.endpoint, timeout_s=self._connect_timeout_s)
 
     def _finish(self, error: BaseException | None) -> None:
         """Note the end, once."""

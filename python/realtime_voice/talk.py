@@ -39,6 +39,8 @@ QUIET_S: Final = 3.0
 """How long nothing may happen after the end of a recorded or typed input before the conversation ends."""
 OWED_S: Final = 10.0
 """How long an answer may take to begin before it is no longer waited for."""
+SILENCE_S: Final = 10.0
+"""How long an endpoint may take to answer the configuration."""
 ENDING_S: Final = 0.8
 """How long an ended conversation may take to close its connection."""
 REFRESH_S: Final = 0.04
@@ -284,8 +286,10 @@ async def _session(options: TalkOptions, url: str | None, tools: Sequence[Any], 
 
 async def _strands(options: TalkOptions, url: str | None, tools: Sequence[Any], conversation: Conversation) -> None:
     from realtime_voice.strands import BidiAgent, BidiAudioIO, BidiOpenAIRealtimeModel, stop_conversation
+    from realtime_voice.strands.threads import DaemonThreads
     from realtime_voice.strands.tool_results import observe_tool_results
 
+    asyncio.get_running_loop().set_default_executor(DaemonThreads())
     if not tools:
         from strands_tools import calculator as strands_calculator
 
@@ -297,6 +301,7 @@ async def _strands(options: TalkOptions, url: str | None, tools: Sequence[Any], 
         client_config={"base_url": url} if url else None,
     )
     model.observer = conversation.observe
+    model.silence_limit_s = SILENCE_S
     agent = BidiAgent(
         model=model,
         tools=[*tools, stop_conversation],

@@ -14,6 +14,7 @@ from importlib import metadata, resources
 
 import numpy as np
 import pytest
+import websockets.asyncio.server
 from realtime_voice import cli, talk
 from realtime_voice.audio import FileAudioIO, SplitAudioIO, VirtualAudioIO, device
 from realtime_voice.cli import main
@@ -98,6 +99,19 @@ def test_what_cannot_be_done_is_one_line(capsys, arguments, words):
 def test_an_unreachable_endpoint_is_one_line(capsys, agent):
     arguments = ("talk", "--agent", agent, "--input", "none", "--output", "none", "--url", "ws://127.0.0.1:9")
     assert "cannot reach ws://127.0.0.1:9/realtime" in fails(capsys, *arguments)
+
+
+async def test_a_silent_endpoint_is_one_line(capsys, monkeypatch):
+    monkeypatch.setattr(talk, "SILENCE_S", 0.1)
+
+    async def say_nothing(socket):
+        await socket.wait_closed()
+
+    async with websockets.asyncio.server.serve(say_nothing, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        arguments = ("talk", "--agent", "strands", "--input", "none", "--output", "none", "--url", url)
+        error = await asyncio.to_thread(fails, capsys, *arguments)
+    assert "has not answered the configuration within 0.1 s" in error
 
 
 @pytest.mark.parametrize("agent", ["session", "strands"])

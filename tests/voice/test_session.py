@@ -201,7 +201,7 @@ async def test_endpoint_that_never_answers_the_handshake() -> None:
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(ConnectError, match=r"did not answer within 0\.1 s"):
-            await connect(base_url=f"ws://127.0.0.1:{port}/v1", configure_timeout_s=0.1).start()
+            await connect(base_url=f"ws://127.0.0.1:{port}/v1", connect_timeout_s=0.1).start()
         release.set()
 
 
@@ -226,6 +226,8 @@ def test_wrong_arguments_are_found_before_anything_connects() -> None:
     url = "ws://127.0.0.1:1/v1"
     with pytest.raises(ValueError, match="configure_timeout_s"):
         connect(base_url=url, configure_timeout_s=0)
+    with pytest.raises(ValueError, match="connect_timeout_s"):
+        connect(base_url=url, connect_timeout_s=0)
     with pytest.raises(ValueError, match="silent_peer"):
         connect(base_url=url, silent_peer="shout")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="tool_timeout_s"):

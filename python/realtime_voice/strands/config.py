@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from realtime_voice.audio import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 MAX_TIMEOUT_S = 3000
 """A connection is replaced by then: OpenAI ends sessions after 60 minutes, without a warning."""
@@ -116,13 +117,15 @@ _CLIENT = {
 }
 
 
-def _check(name: str, config: Mapping[str, Any], rules: Mapping[str, _Rule]) -> dict[str, Any]:
-    """Return a copy of `config` after every key and value was held against its rule.
+def _check(name: str, config: Any, rules: Mapping[str, _Rule]) -> dict[str, Any]:
+    """Return a copy of `config`, None being empty, after every key and value was held against its rule.
 
     Raises:
         ValueError: A key is unknown or a value is not allowed; the message names the field and what is allowed.
     """
-    if not isinstance(config, dict):
+    if config is None:
+        return {}
+    if not isinstance(config, Mapping):
         raise ValueError(f"{name} must be a dict with the keys {_names(rules)}, not {type(config).__name__}")  # noqa: TRY004
     for key, value in config.items():
         if key not in rules:
@@ -137,13 +140,23 @@ def _names(rules: Mapping[str, _Rule]) -> str:
     return ", ".join(rules)
 
 
+def provider_config(config: Any) -> dict[str, Any]:
+    """Return a copy of `provider_config` whose fields are of the right kind. Raises ValueError, see `_check`."""
+    return _check("provider_config", config, _PROVIDER)
+
+
+def client_config(config: Any) -> dict[str, Any]:
+    """Return a copy of `client_config` whose fields are right. Raises ValueError, see `_check`."""
+    return _check("client_config", config, _CLIENT)
+
+
 def provider_options(config: Mapping[str, Any] | None) -> tuple[AudioOptions, dict[str, Any]]:
     """Check `provider_config`: the audio options, and the fields of the session's configuration.
 
     Raises:
         ValueError: See `_check`; also for a field of ``inference`` whose name is no string or whose value is no JSON.
     """
-    checked = _check("provider_config", {} if config is None else config, _PROVIDER)
+    checked = provider_config(config)
     audio = AudioOptions(**_check("provider_config['audio']", checked.get("audio", {}), _AUDIO))
     return audio, session_fields("provider_config['inference']", checked.get("inference", {}))
 
@@ -154,7 +167,7 @@ def client_options(config: Mapping[str, Any] | None) -> ClientOptions:
     Raises:
         ValueError: See `_check`.
     """
-    return ClientOptions(**_check("client_config", {} if config is None else config, _CLIENT))
+    return ClientOptions(**client_config(config))
 
 
 def session_fields(name: str, fields: Any) -> dict[str, Any]:
@@ -176,10 +189,10 @@ def session_fields(name: str, fields: Any) -> dict[str, Any]:
         raise ValueError(f"{name}['type'] must be 'realtime', not {fields['type']!r}")
     for path in _OBJECTS:
         value: Any = fields
-        for key in path:
+        for depth, key in enumerate(path, 1):
             value = value.get(key, {})
             if not isinstance(value, dict):
-                raise ValueError(f"{name}{_index(path)} must be a dict, not {value!r}")  # noqa: TRY004
+                raise ValueError(f"{name}{_index(path[:depth])} must be a dict, not {value!r}")  # noqa: TRY004
     return copy.deepcopy(fields)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,17 @@ from strands.types.content import TextBlock
 from strands.types.media import ImageBlock
 from strands.types.tools import ToolResultBlock
 
+from realtime_voice.protocol import tool_error
+from realtime_voice.tools import RESULT_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from strands.bidi.types import BidiMessage
     from strands.types.content import Message
     from strands.types.tools import ToolSpec
+
+logger = logging.getLogger(__name__)
 
 CALL_ID_LENGTH = 32
 """The Realtime API takes call ids of at most this many characters; other models' in a history may be longer."""
@@ -142,8 +148,22 @@ def _output_item(call_id: str, content: Sequence[Any]) -> dict[str, Any]:
         "id": new_id(),
         "type": "function_call_output",
         "call_id": call_id,
-        "output": json.dumps(list(content)),
+        "output": _output(call_id, content),
     }
+
+
+def _output(call_id: str, content: Sequence[Any]) -> str:
+    """Return a result's content as JSON; what is no JSON or too long is a failure of the tool, told to the model."""
+    try:
+        output = json.dumps(list(content))
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = f"the tool returned a result that is not JSON: {error}"
+    else:
+        if len(output) <= RESULT_BYTES:
+            return output
+        reason = f"the result of the tool has {len(output)} bytes, more than the {RESULT_BYTES} allowed"
+    logger.warning("tool_use_id=<%s> | %s: the model is told so", call_id, reason)
+    return tool_error(reason)
 
 
 def _image(kind: str, data: bytes | None) -> dict[str, Any]:

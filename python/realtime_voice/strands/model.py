@@ -23,7 +23,7 @@ from strands.bidi.types import (
 from realtime_voice import endpoint
 from realtime_voice.audio import AudioEvent
 from realtime_voice.errors import ConnectError, ConnectionClosed, RealtimeError
-from realtime_voice.events import Interrupted, ResponseOutputAudioDelta
+from realtime_voice.events import Interrupted, ResponseOutputAudioDelta, ToolResult
 from realtime_voice.protocol import tool_error
 from realtime_voice.session import Session, connect
 from realtime_voice.strands import config as options
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CONFIGURE_S = 2.0
-"""How long to wait for a peer that says nothing after ``session.update``."""
+"""How long to wait for a peer that says nothing after ``session.update``; then it is warned of, and all goes on."""
 
 STABLE_S = 10.0
 LOSSES = 3
@@ -175,14 +175,14 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         connection: ConnectionConfig | None = None,
     ) -> None:
         _check_model_id(model_id)
-        provider = dict(provider_config or {})
+        provider = options.provider_config(provider_config)
         if voice is not None:
-            provider["audio"] = _with("voice", voice, provider.get("audio") or {}, "provider_config['audio']")
+            provider["audio"] = _with("voice", voice, provider.get("audio", {}), "provider_config['audio']")
         self._audio, inference = options.provider_options(provider)
         fields = options.session_fields("params", params)
         if inference and fields:
             raise ValueError("give provider_config['inference'] or params, not both: they are the same setting")
-        client = dict(client_config or {})
+        client = options.client_config(client_config)
         for name, value in (
             ("api_key", api_key),
             ("organization", organization),
@@ -215,6 +215,8 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         self._endpoint()
         self.observer: Callable[[Event], object] | None = None
         """Called with every event of the wire and of the conversation as the agent takes it; set at any time."""
+        self.silence_limit_s: float | None = None
+        """After so many seconds without an answer to the configuration, `start` raises; None: see `CONFIGURE_S`."""
         self._connection: _Connection | None = None
         self._playout: Playout | None = None
         self._pending_calls: dict[str, asyncio.TimerHandle] = {}
@@ -300,6 +302,7 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
             ConfigurationError: The server refused the configuration; the message and ``param`` say why.
             AuthenticationError: It refused the key.
             ConnectError: It cannot be reached.
+            SessionTimeout: It said nothing for `silence_limit_s`.
         """
         del kwargs
         if self._connection is not None:
@@ -385,8 +388,8 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
             wire_in=wire_in,
             wire_out=wire_out,
             config=session_config,
-            configure_timeout_s=CONFIGURE_S,
-            silent_peer="warn",
+            configure_timeout_s=CONFIGURE_S if self.silence_limit_s is None else self.silence_limit_s,
+            silent_peer="warn" if self.silence_limit_s is None else "raise",
         )
         translator = Translator(
             output_format,
@@ -466,6 +469,8 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
             return
         reason = f"{name} has not answered within {TOOL_S:g} s"
         logger.warning("tool_use_id=<%s> | %s: the model is told so", call_id, reason)
+        if self.observer is not None:
+            self.observer(ToolResult(call_id=call_id, name=name, output=reason, is_error=True, duration_s=TOOL_S))
 
         async def tell() -> None:
             with contextlib.suppress(RealtimeError):  # whoever reads the connection finds out why

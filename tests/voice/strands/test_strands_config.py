@@ -29,6 +29,7 @@ from realtime_voice.strands import config
         ({"inference": {"tools": {1, 2}}}, "['inference']", "JSON"),
         ({"inference": {"temperature": float("nan")}}, "['inference']", "JSON"),
         ({"inference": {"type": "transcription"}}, "['inference']['type']", "'realtime'"),
+        ({"inference": {"audio": None}}, "provider_config['inference']['audio'] must", "a dict"),
         ({"inference": {"audio": {"input": "mic"}}}, "['inference']['audio']['input']", "a dict"),
     ],
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import pytest
 from realtime_voice.strands.content import function_tool, history_items, message_items
+from realtime_voice.tools import RESULT_BYTES
 from strands.bidi.types import AudioDelta, BidiMessage
 from strands.types.content import TextBlock
 from strands.types.media import ImageBlock
@@ -55,6 +57,23 @@ def test_tool_results_keep_their_structure() -> None:
         ("function_call_output", "c2"),
     ]
     assert json.loads(items[0]["output"]) == content
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"json": {"a": object()}}, "not JSON: Object of type object"),
+        ({"text": "x" * RESULT_BYTES}, f"more than the {RESULT_BYTES} allowed"),
+    ],
+)
+def test_a_result_that_cannot_be_told_is_told_as_a_failure(
+    content: Any, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        (item,) = message_items(BidiMessage([ToolResultBlock("c1", "success", [content])]))
+    assert item["call_id"] == "c1"
+    assert words in json.loads(item["output"])["error"]
+    assert words in caplog.text
 
 
 @pytest.mark.parametrize(

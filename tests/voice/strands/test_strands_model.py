@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from realtime_voice.audio import Wire
-from realtime_voice.errors import AuthenticationError, ConfigurationError, ConnectError, RealtimeError, ServerError
+from realtime_voice.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConnectError,
+    RealtimeError,
+    ServerError,
+    SessionTimeout,
+)
+from realtime_voice.events import ToolResult
 from realtime_voice.strands import BidiAgent, BidiOpenAIRealtimeModel, BidiSessionEvent
 from realtime_voice.strands import model as model_module
 from strands.bidi.models import AudioCapable, BidiModel, ConnectionTimeoutError, Restartable
@@ -24,6 +32,7 @@ from strands.bidi.types import (
 )
 from strands.types.content import TextBlock
 from strands.types.tools import ToolResultBlock
+from websockets.asyncio.server import serve
 
 if TYPE_CHECKING:
     from conftest import Peer
@@ -109,6 +118,11 @@ def test_neither_key_nor_url() -> None:
         ({"client_config": {"api_key": "k"}, "api_key": "k"}, "give api_key or client_config"),
         ({"provider_config": {"audio": {"voice": "coral"}}, "voice": "sage"}, "give voice or provider_config"),
         ({"provider_config": {"inference": {"tracing": "auto"}}, "params": {"tracing": "auto"}}, "not both"),
+        ({"provider_config": 5}, "provider_config must be a dict with the keys audio, inference"),
+        ({"provider_config": [], "voice": "sage"}, "provider_config must be a dict"),
+        ({"client_config": "x"}, "client_config must be a dict with the keys api_key"),
+        ({"client_config": [("api_key", "x")]}, "client_config must be a dict"),
+        ({"client_config": [], "api_key": "k"}, "client_config must be a dict"),
         ({"timeout_s": 0}, r"client_config\['timeout_s'\] must be"),
         ({"voice": ""}, r"\['voice'\] must be"),
         ({"transcription_model_id": 7}, "transcription_model_id must be"),
@@ -221,6 +235,29 @@ async def test_a_silent_peer_is_waited_for_and_warned_of(
         await model.send(BidiMessage([TextBlock("Hello")]))
         await peer.got("response.create")
     finally:
+        await model.stop()
+
+
+async def test_a_silent_peer_may_be_an_error(peer: Peer) -> None:
+    peer.silent = True
+    model = make(peer)
+    model.silence_limit_s = 0.05
+    with pytest.raises(SessionTimeout, match=r"has not answered the configuration within 0\.05 s"):
+        await model.start()
+    assert model.session is None
+
+
+async def test_a_slow_handshake_is_waited_for(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_module, "CONFIGURE_S", 0.05)
+
+    async def slowly(*_: object) -> None:
+        await asyncio.sleep(0.3)
+
+    async with serve(peer.serve, "127.0.0.1", 0, process_request=slowly) as server:
+        port = server.sockets[0].getsockname()[1]
+        model = BidiOpenAIRealtimeModel(client_config={"base_url": f"ws://127.0.0.1:{port}"})
+        await model.start()
+        await peer.got("session.update")
         await model.stop()
 
 
@@ -339,6 +376,8 @@ async def test_a_failed_transcription_and_an_error_end_nothing(peer: Peer) -> No
 async def test_a_tool_that_never_returns(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_module, "TOOL_S", 0.05)
     model = make(peer)
+    told: list[Any] = []
+    model.observer = told.append
     await model.start()
     events = model.receive()
     try:
@@ -347,6 +386,9 @@ async def test_a_tool_that_never_returns(peer: Peer, monkeypatch: pytest.MonkeyP
         (output,) = await peer.got("conversation.item.create")
         assert output["item"]["call_id"] == "a"
         assert "calculator has not answered" in output["item"]["output"]
+        (failed,) = (event for event in told if isinstance(event, ToolResult))
+        assert (failed.call_id, failed.name, failed.is_error) == ("a", "calculator", True)
+        assert "has not answered" in failed.output
         await peer.got("response.create")
         await peer.say(created("r2"), done("r2"))
         await take(events, 2)
