@@ -21,10 +21,12 @@ from realtime_voice.audio.engine import EngineAudioIO
 from realtime_voice.console import Console
 from realtime_voice.errors import AudioDeviceError
 from realtime_voice.events import (
+    AgentTranscript,
     ConversationItemInputAudioTranscriptionCompleted,
     Error,
     InputAudioBufferSpeechStarted,
     InputAudioBufferSpeechStopped,
+    Interrupted,
     ResponseCreated,
     ResponseDone,
     SessionUpdated,
@@ -34,6 +36,7 @@ from realtime_voice.events import (
 )
 from realtime_voice.keys import Keys
 from realtime_voice.timeline import TimelineBuilder
+from realtime_voice.tools import Tool
 
 QUIET_S: Final = 3.0
 """How long nothing may happen after the end of a recorded or typed input before the conversation ends."""
@@ -44,6 +47,10 @@ SILENCE_S: Final = 10.0
 ENDING_S: Final = 0.8
 """How long an ended conversation may take to close its connection."""
 REFRESH_S: Final = 0.04
+TYPED_LINES: Final = 16
+"""How many typed lines may wait to be sent before no more are read."""
+LINE_CHARACTERS: Final = 4096
+"""Longer typed lines are sent in parts."""
 HANGOVER_MS: Final = 200
 """Silence that ends local speech: short, so that its end is seen before the answer begins."""
 INSTRUCTIONS: Final = (
@@ -93,6 +100,8 @@ class Conversation:
         self._loop = asyncio.get_running_loop()
         self._responses: set[str] = set()
         self._tools: set[str] = set()
+        self._unfinished: dict[tuple[str, str, int], str] = {}
+        """The text so far of each part of a running answer, by response, item and part."""
         self._user_speaks = False
         self.begun = asyncio.Event()
         """Set when the agent is there."""
@@ -111,9 +120,16 @@ class Conversation:
                 self._responses.add(response.id or "")
             case ResponseDone(response=response):
                 self._responses.discard(response.id or "")
+                self._forget(lambda key: key[0] == response.id)
                 self.usage.add_response(response.usage)
             case ConversationItemInputAudioTranscriptionCompleted(usage=usage):
                 self.usage.add_transcription(usage)
+            case AgentTranscript(final=False):
+                self._unfinished[event.response_id, event.item_id, event.content_index] = event.text
+            case AgentTranscript():
+                self._unfinished.pop((event.response_id, event.item_id, event.content_index), None)
+            case Interrupted(item_id=item_id):  # what was heard of it is shown
+                self._forget(lambda key: key[1] == item_id)
             case ToolCall(call_id=call_id):
                 self._tools.add(call_id)
             case ToolResult(call_id=call_id):
@@ -130,6 +146,9 @@ class Conversation:
         self.builder.observe(event, now)
         for watcher in self.watchers:
             watcher(event)
+
+    def _forget(self, ended: Callable[[tuple[str, str, int]], bool]) -> None:
+        self._unfinished = {key: text for key, text in self._unfinished.items() if not ended(key)}
 
     def owe(self) -> None:
         """Expect an answer to what the user has just said."""
@@ -158,15 +177,26 @@ class Conversation:
             self.console.status(user_db, agent_db, status())
             await asyncio.sleep(REFRESH_S)
 
+    def close(self) -> None:
+        """Show what of a running answer has come so far: its end will not come any more."""
+        for text in self._unfinished.values():
+            if text.strip():
+                self.console.line("agent", f"“{text.strip()} …”", self._loop.time())
+        self._unfinished.clear()
+        self.console.close()
+
     def summary(self) -> str:
         """Say in one line what the conversation took."""
         usage, spans = self.usage, self.builder.timeline.spans
+        # What they took is told only at their end.
+        unfinished = f" and {len(self._responses)} unfinished" if self._responses else ""
         heard, spoken = (
             sum(span.end - span.start for span in spans if span.lane == lane) for lane in ("user", "agent")
         )
         return (
-            f"usage: {usage.responses} responses, {usage.input_tokens} tokens in (audio {usage.input_audio_tokens}, "
-            f"text {usage.input_text_tokens}, cached {usage.cached_tokens}), {usage.output_tokens} out "
+            f"usage: {usage.responses} responses{unfinished}, {usage.input_tokens} tokens in "
+            f"(audio {usage.input_audio_tokens}, text {usage.input_text_tokens}, cached {usage.cached_tokens}), "
+            f"{usage.output_tokens} out "
             f"(audio {usage.output_audio_tokens}, text {usage.output_text_tokens}); "
             f"heard {heard:.1f} s, spoke {spoken:.1f} s"
         )
@@ -178,9 +208,11 @@ async def talk(options: TalkOptions, stop: asyncio.Event) -> int:
     Raises RealtimeError, ValueError, OSError or ImportError for what cannot be done.
     """
     refuse_same_file(options)
+    refuse_empty(options)
+    refuse_unwritable(options.timeline)
     console = Console()
-    tools = [load_tool(spec) for spec in options.tools]
     agent = options.agent or default_agent()
+    tools = load_tools(options.tools, agent)
     audio = open_audio(options)
     conversation = Conversation(audio, console, "realtime talk")
     async with contextlib.AsyncExitStack() as stack:
@@ -192,7 +224,7 @@ async def talk(options: TalkOptions, stop: asyncio.Event) -> int:
                 console.line("", "no key and no URL: talking to the local server in this process")
             url = await stack.enter_async_context(local_server())
         run = converse(agent, options, url, tools, conversation)
-        keys = _Controls(conversation, stop)
+        keys = _Controls(conversation, stop, read=not options.text)
         stack.enter_context(Keys(keys.pressed) if not options.text else contextlib.nullcontext())
         ending: list[Callable[[], Awaitable[object]]] = [stop.wait]
         if options.text:
@@ -208,11 +240,11 @@ async def talk(options: TalkOptions, stop: asyncio.Event) -> int:
             raise AudioDeviceError(str(error).replace(INSTEAD, "or only read the answers: --output none")) from error
         finally:
             levels.cancel()
-            console.close()
-            if options.timeline is not None:
-                conversation.builder.timeline.save(options.timeline)
+            conversation.close()
             if conversation.begun.is_set():
                 print(conversation.summary(), flush=True)  # noqa: T201 - this is the command's output
+            if options.timeline is not None:
+                conversation.builder.timeline.save(options.timeline)
     return 0
 
 
@@ -374,6 +406,53 @@ def load_tool(spec: str) -> Any:
     return getattr(found, name)
 
 
+def load_tools(specs: Sequence[str], agent: Agent) -> list[Any]:
+    """Import tools as the agent takes them. Raises ValueError that names the option and says what is wrong."""
+    tools: dict[str, Any] = {}
+    for spec in specs:
+        found = load_tool(spec)
+        try:
+            found = _adopt(found, agent)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"--tool {spec}: {error}") from error
+        name = str(getattr(found, "tool_name", None) or getattr(found, "name", spec))
+        if name in tools:
+            raise ValueError(f"--tool {spec}: another tool is named {name}")
+        tools[name] = found
+    return list(tools.values())
+
+
+def _adopt(found: Any, agent: Agent) -> Any:
+    if agent == "strands":
+        from realtime_voice.strands.adopt import adopt
+
+        return adopt(found)
+    if not callable(found):
+        raise TypeError(f"a tool is a function or a Tool, not {type(found).__name__}")
+    return found if isinstance(found, Tool) else Tool(found)
+
+
+def refuse_empty(options: TalkOptions) -> None:
+    """Raise ValueError for a name that says nothing."""
+    for option, name in (("--voice", options.voice), ("--model", options.model)):
+        if name is not None and not name.strip():
+            raise ValueError(f"{option} is empty: give a name, or leave the option out")
+
+
+def refuse_unwritable(timeline: str | None) -> None:
+    """Raise ValueError when the timeline could not be kept; a file that is there stays as it is."""
+    if timeline is None:
+        return
+    path = Path(timeline)
+    try:
+        there = path.exists()
+        path.open("ab").close()
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise ValueError(f"--timeline: cannot write {timeline}: {error.strerror or error}") from error
+
+
 def refuse_same_file(options: TalkOptions) -> None:
     """Raise ValueError when two options name one file, which would be overwritten."""
     named: dict[Path, str] = {}
@@ -400,7 +479,11 @@ def open_audio(options: TalkOptions) -> Audio:
     if not mic and not speaker:
         return FileAudioIO(microphone, output, linger_s=None, record=options.record, hangover_ms=HANGOVER_MS)
     if options.record is not None:
-        raise ValueError("--record needs both sides on one clock: --input and --output both devices or both files")
+        raise ValueError(
+            "--record needs both sides on one clock: --input mic --output speaker, "
+            "or for each of them a file or none (at present "
+            f"--input {options.input} --output {options.output})"
+        )
     if mic:
         return SplitAudioIO(
             DeviceAudioIO(output_device=False, hangover_ms=HANGOVER_MS), FileAudioIO(None, output, linger_s=None)
@@ -444,18 +527,21 @@ async def local_server() -> AsyncIterator[str]:
 async def _typed(conversation: Conversation) -> None:
     """Send lines of stdin until its end, then wait for the last answer."""
     loop = asyncio.get_running_loop()
-    lines: asyncio.Queue[str] = asyncio.Queue()
+    lines: asyncio.Queue[str | None] = asyncio.Queue()
+    room = threading.Semaphore(TYPED_LINES)
 
     def read() -> None:
         # A daemon thread, for a read from a terminal cannot be cancelled.
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            for line in sys.stdin:
+            for line in iter(lambda: sys.stdin.readline(LINE_CHARACTERS), ""):
+                room.acquire()
                 loop.call_soon_threadsafe(lines.put_nowait, line.strip())
-            loop.call_soon_threadsafe(lines.put_nowait, "\0")
+            loop.call_soon_threadsafe(lines.put_nowait, None)
 
     threading.Thread(target=read, name="stdin", daemon=True).start()
     await conversation.begun.wait()
-    while (line := await lines.get()) != "\0":
+    while (line := await lines.get()) is not None:
+        room.release()
         if line and conversation.say is not None:
             conversation.console.line("you", f"“{line}”", loop.time())
             conversation.owe()
@@ -472,7 +558,9 @@ def _is_terminal() -> bool:
 class _Controls:
     """What keys do while a conversation runs."""
 
-    def __init__(self, conversation: Conversation, stop: asyncio.Event) -> None:
+    def __init__(self, conversation: Conversation, stop: asyncio.Event, *, read: bool = True) -> None:
+        self._read = read
+        """Whether keys are read: while lines are typed, they are not."""
         self._audio = conversation.audio
         self._stop = stop
         self._muted = False
@@ -500,6 +588,8 @@ class _Controls:
 
     def status(self) -> str:
         """Say what the keys have done and what they can do."""
+        if not self._read:
+            return ""
         talk = (" TALKING" if self._talking else " [space] to talk") if self._push_to_talk else ""
         mute = "MUTED [m]" if self._muted else "[m]ute"
         return f"{self._audio.volume * 100:.0f} %{talk} {mute} [p]ush-to-talk [+-] [q]uit"

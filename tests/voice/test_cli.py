@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import io
 import json
 import os
 import re
@@ -21,7 +22,9 @@ from realtime_voice.cli import main
 from realtime_voice.console import Console
 from realtime_voice.errors import AudioDeviceError
 from realtime_voice.events import (
+    AgentTranscript,
     InputAudioBufferSpeechStopped,
+    Interrupted,
     Response,
     ResponseCreated,
     ResponseDone,
@@ -84,8 +87,18 @@ def fails(capsys, *arguments):
         (["--tool", "os"], "give MODULE:NAME"),
         (["--tool", "nowhere:f"], "No module named 'nowhere'"),
         (["--tool", "os:nothing"], "os has no nothing"),
+        (["--tool", "json:decoder"], "--tool json:decoder: a tool is a function or a Tool, not module"),
+        (["--tool", "os:getcwd", "--tool", "os:getcwd"], "another tool is named getcwd"),
+        (["--agent", "strands", "--tool", "json:decoder"], "--tool json:decoder: the module json.decoder has no"),
+        (["--agent", "strands", "--tool", "os:sep"], "--tool os:sep: a tool is a function, .* not str"),
+        (["--voice", " "], "--voice is empty"),
+        (["--timeline", "nowhere/kept.json"], r"--timeline: cannot write nowhere/kept\.json: No such file"),
+        (["--timeline", "/"], "--timeline: cannot write /: Is a directory"),
         (["--url", "ftp://x"], "must be a ws://"),
-        (["--input", "mic", "--output", "x.wav", "--record", "y.wav"], "--record needs both sides"),
+        (
+            ["--input", "mic", "--output", "x.wav", "--record", "y.wav"],
+            "--record needs both sides .*mic --output speaker, or .* file or none",
+        ),
         (["--input", "x.wav", "--output", "./x.wav"], r"--input and --output are the same file, \./x\.wav"),
         (["--output", "x.wav", "--timeline", "x.wav"], "--output and --timeline are the same file"),
         (["--record", "x.wav", "--timeline", "tests/../x.wav"], "--record and --timeline are the same file"),
@@ -183,7 +196,7 @@ async def test_typed_lines_are_answered_in_turn(capsys, monkeypatch):
         async def respond(self, context):
             yield Say(context.items[-1].content[0].text)
 
-    monkeypatch.setattr(sys, "stdin", iter(["hello there\n", "\n", "good bye\n"]))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("hello there\n\ngood bye\n"))
     monkeypatch.setattr(talk, "_is_terminal", lambda: False)
     async with serve(recognizer=Ears(), synthesizer=Voice(), brain=Echo()) as server:
         arguments = ["talk", "--text", "--agent", "session", "--url", server.url, "--output", "none"]
@@ -209,7 +222,7 @@ def test_typing_without_a_speaker_needs_no_file(capsys, monkeypatch):
     def missing():
         raise AudioDeviceError(f"PortAudio is not installed; {device.INSTEAD}")
 
-    monkeypatch.setattr(sys, "stdin", iter([]))
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
     monkeypatch.setattr(device, "_sounddevice", missing)
     error = fails(capsys, "talk", "--text", "--agent", "session", "--url", "ws://127.0.0.1:9")
     assert "--output none" in error
@@ -380,6 +393,73 @@ async def test_a_conversation_knows_when_nothing_goes_on(capsys):
     conversation.observe(ResponseDone(event_id="e", response=Response(id="r2")))
     assert not conversation.busy
     assert "2 tokens in" in conversation.summary()
+
+
+async def test_an_answer_that_does_not_end_is_shown_as_far_as_it_came(capsys):
+    def said(item, text, *, final=False):
+        return AgentTranscript(response_id="r", item_id=item, content_index=0, delta="", text=text, final=final)
+
+    conversation = talk.Conversation(VirtualAudioIO(), Console(), "t")
+    conversation.observe(ResponseCreated(event_id="e", response=Response(id="r")))
+    conversation.observe(said("cut", "I was cut"))
+    conversation.observe(
+        Interrupted(item_id="cut", content_index=0, played_ms=1, received_ms=2, heard="I was", full="I was cut")
+    )
+    conversation.observe(said("whole", "A whole sentence."))
+    conversation.observe(said("whole", "A whole sentence.", final=True))
+    conversation.observe(said("running", "It was a"))
+    conversation.observe(said("running", "It was a dark"))
+    capsys.readouterr()
+    assert "0 responses and 1 unfinished" in conversation.summary()
+    conversation.close()
+    assert capsys.readouterr().out.endswith("agent  “It was a dark …”\n")
+    conversation.observe(said("running", "It was a dark and"))
+    conversation.observe(ResponseDone(event_id="e", response=Response(id="r")))
+    conversation.close()
+    assert "dark" not in capsys.readouterr().out
+    assert "1 responses, " in conversation.summary()
+
+
+async def test_typed_lines_are_read_no_faster_than_they_are_sent(monkeypatch):
+    read = []
+    seen = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Endless:
+        def readline(self, size):
+            read.append(size)
+            if len(read) > talk.TYPED_LINES:
+                loop.call_soon_threadsafe(seen.set)
+            return "hello\n" if len(read) < 10_000 else ""
+
+    monkeypatch.setattr(sys, "stdin", Endless())
+    typed = asyncio.create_task(talk._typed(talk.Conversation(VirtualAudioIO(), Console(), "t")))
+    await seen.wait()
+    await asyncio.sleep(0.1)
+    typed.cancel()
+    assert read == [talk.LINE_CHARACTERS] * (talk.TYPED_LINES + 1)
+
+
+async def test_a_timeline_that_cannot_be_kept_at_the_end_costs_no_usage(capsys, monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(28, "No space left on device", "kept.json")
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.setattr(Timeline, "save", full)
+    kept = tmp_path / "kept.json"
+    async with serve(recognizer=Ears(), synthesizer=Voice()) as server:
+        arguments = ["talk", "--text", "--agent", "session", "--url", server.url, "--output", "none"]
+        assert await asyncio.to_thread(main, [*arguments, "--timeline", str(kept)]) == 1
+    shown = capsys.readouterr()
+    assert "usage: 0 responses" in shown.out
+    assert shown.err == "realtime talk: kept.json: No space left on device\n"
+    assert not kept.exists()
+
+
+async def test_keys_that_are_not_read_are_not_offered():
+    conversation = talk.Conversation(VirtualAudioIO(), Console(), "t")
+    assert "[q]uit" in talk._Controls(conversation, asyncio.Event()).status()
+    assert talk._Controls(conversation, asyncio.Event(), read=False).status() == ""
 
 
 async def test_keys_do_what_they_say():
