@@ -239,7 +239,10 @@ class RealtimeServer:
         )  # fmt: skip
         if not socket.can_prepare(request):
             return web.json_response({"error": {"message": "Expected a WebSocket upgrade."}}, status=426)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:  # the client left meanwhile: nobody is there to answer
+            return socket
         self._sockets.add(socket)
         try:
             await self._session(request, socket)

@@ -16,6 +16,8 @@ SHORT = 9
 """Phones up to which the second limit holds."""
 KEPT_GRAMMARS = 16
 """Grammars compiled per decoder; sessions with the same tools share one."""
+CEPSTRAL_MEAN = "43.5,2.2,2.1,4.0,0.5,0.4,1.8,-2.6,-1.9,-0.8,2.4,0.4,1.0"
+"""Cepstral mean of clear speech at a usual level: what a turn is normalised by until its own sound is known."""
 _NOISE = frozenset({"SIL", "+NSN+", "+SPN+"})
 _VOWELS = frozenset({"AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"})
 
@@ -66,8 +68,9 @@ class Ears:
             self._words.add_jsgf_string(name, jsgf)
             self._grammars[jsgf] = name
         self._words.activate_search(self._grammars[jsgf])
-        self._words.start_utt()
-        self._phones.start_utt()
+        for decoder in (self._words, self._phones):
+            decoder.set_cmn(CEPSTRAL_MEAN)  # else a turn would be heard by the sound of the turn before
+            decoder.start_utt()
         return self
 
     def accept(self, pcm: bytes) -> None:

@@ -247,7 +247,7 @@ class InputBuffer:
         eagerness = detection.get("eagerness", "auto")
         silence_ms = detection.get("silence_duration_ms", SEMANTIC_WAIT_MS[eagerness])
         too_long = self._hop_end_ms - (self._turn_ms or 0) >= MAX_TURN_MS
-        if quiet_ms and (quiet_ms >= silence_ms or too_long):
+        if too_long or (quiet_ms and quiet_ms >= silence_ms):
             yield from self._stop()
         elif detection["type"] == "semantic_vad" and quiet_ms == SEMANTIC_PAUSE_MS[eagerness]:
             self._paused = True

@@ -69,6 +69,20 @@ def test_demo_sentences_are_understood(sentence: str) -> None:
     assert recognize_file(sentence_path(sentence), TOOLS) == [sentence]
 
 
+def test_every_turn_is_heard_from_the_same_start() -> None:
+    """What a decoder has learned of one turn's sound does not colour the next, nor is the first turn worse off."""
+    ears = Ears()
+    decoders = (ears._words, ears._phones)
+    ears.start(TOOLS)
+    fresh = [decoder.get_cmn(False) for decoder in decoders]
+    ears.accept(bytes(range(256)) * 250)
+    ears.finish()
+    ears.start(TOOLS)
+    assert [decoder.get_cmn(False) for decoder in decoders] == fresh
+    ears.accept(read_wav(sentence_path("count to thirty"), 16_000)[0] + bytes(16_000))
+    assert ears.finish().text == "count to thirty"
+
+
 def test_what_is_no_speech_is_rejected() -> None:
     ears = Ears()
     assert _hear(ears, bytes(range(256)) * 250).text == ""
