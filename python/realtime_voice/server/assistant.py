@@ -19,6 +19,13 @@ from realtime_voice.server.interfaces import Call, Context, Json, Say, Step
 
 COUNT_LIMIT = 1000
 COUNTED_AT_ONCE = 5
+MAX_SENTENCE = 400
+"""Characters of one sentence: it is spoken as a whole, and others wait for the voice meanwhile."""
+MAX_RESULT = 2000
+"""Characters looked at of what a user typed or a function gave back as text."""
+MAX_JSON = 65_536
+"""Characters of a function's output up to which it is read as JSON."""
+AND_SO_ON = ", and so on."
 STORY = (
     "Once upon a time there was a small lamp in a tall tower by the sea.",
     "Every night it lit the way for the ships that came home.",
@@ -55,7 +62,7 @@ class Assistant:
     async def respond(self, context: Context) -> AsyncGenerator[Step]:
         """Yield the steps of a response to the conversation so far."""
         for step in self._steps(context):
-            yield step
+            yield Say(shortened(step.text)) if isinstance(step, Say) else step
 
     def _steps(self, context: Context) -> Iterator[Step]:
         outputs = _trailing_outputs(context.items)
@@ -67,7 +74,7 @@ class Assistant:
         if said is None:
             yield Say("Hello, how can I help you?")
             return
-        text = _text(said)
+        text = _text(said)[:MAX_RESULT]
         tools = [] if context.tool_choice == "none" else _allowed(context.tools, context.tool_choice)
         yield from self._answer(text, tools, context)
 
@@ -107,6 +114,14 @@ class Assistant:
         return f"I heard: {words}."
 
 
+def shortened(text: str) -> str:
+    """Return `text`, ended with "and so on" at a word where it is too long to be one sentence."""
+    if len(text) <= MAX_SENTENCE:
+        return text
+    kept = text[: MAX_SENTENCE - len(AND_SO_ON)]
+    return kept.rsplit(maxsplit=1)[0].rstrip(".,;: ") + AND_SO_ON
+
+
 def normalized(text: str) -> str:
     """Return the lower-case words of `text`, numbers spelled out, punctuation gone."""
     return " ".join(re.findall(r"[a-z']+", numerals.spell_numerals(text).lower().replace("-", " ")))
@@ -141,7 +156,7 @@ def spoken_result(output: Item, call: Item | None) -> str:
     text = result_text(output.output or "")
     arguments = _json(call.arguments if call is not None else None)
     expression = next(
-        (arguments[name] for name in _EXPRESSION_NAMES if isinstance(arguments.get(name), str)), None
+        (arguments[name][:MAX_SENTENCE] for name in _EXPRESSION_NAMES if isinstance(arguments.get(name), str)), None
     ) if isinstance(arguments, dict) else None  # fmt: skip
     number = re.fullmatch(r"(?:\D*[\s:=])?(-?\d+(?:\.\d+)?)\.?", text)
     if expression is not None and number is not None:
@@ -153,6 +168,12 @@ def spoken_result(output: Item, call: Item | None) -> str:
 
 def result_text(output: str) -> str:
     """Return the words in a function's output: plain text, or JSON such as [{"text": ...}] or {"result": ...}."""
+    return _result_text(output)[:MAX_RESULT]
+
+
+def _result_text(output: str) -> str:
+    if len(output) > MAX_JSON:
+        return output[:MAX_RESULT].strip()
     value = _json(output)
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         return str(value)
@@ -176,7 +197,7 @@ def _texts(value: Any) -> Iterator[str]:
 def _json(text: str | None) -> Any:
     try:
         return json.loads(text or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

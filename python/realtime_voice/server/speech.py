@@ -21,7 +21,10 @@ MAX_PIPE_BYTES = 64 * 1024 * 1024
 """Audio that may wait in the pipe; a turn that would exceed it fails."""
 START_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 2.0
+MAX_SENTENCE_CHARACTERS = 4000
+"""Longest text spoken at once; the voice is shared by all clients."""
+STOP_TIMEOUT_S = 0.5
+"""Less than what `realtime serve` waits after Ctrl-C, so that a busy worker is killed before."""
 RESTART_DELAY_S = 0.5
 
 _log = logging.getLogger("realtime_voice.server")
@@ -87,6 +90,8 @@ class SpeechProcess:
 
     async def speak(self, text: str, *, rate: int, voice: str, speed: float) -> Speech:
         """Return `text` as PCM at `rate` Hz. Raises SynthesisError when the voice failed."""
+        if len(text) > MAX_SENTENCE_CHARACTERS:
+            raise SynthesisError(f"a sentence has at most {MAX_SENTENCE_CHARACTERS} characters: say it in several")
         try:
             await self.start()
             number = self.next_number()

@@ -5,6 +5,7 @@ standard error. It ends when its input does.
 """
 
 import contextlib
+import ctypes
 import os
 import queue
 import signal
@@ -19,9 +20,9 @@ from realtime_voice.server.ears import Ears
 from realtime_voice.server.messages import (
     HEADER,
     MAX_MESSAGE_BYTES,
+    Cancel,
     Failed,
     Finish,
-    Hear,
     Listen,
     Peek,
     Ready,
@@ -37,6 +38,11 @@ from realtime_voice.server.voice import Voice, find_voice
 
 MAX_EARS = 8
 """Turns decoded at once; further ones wait with their audio."""
+MAX_REQUESTS = 64
+"""Requests taken from the pipe ahead of the work."""
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
+MAX_WAITING_BYTES = 64 * 1024 * 1024
+"""Audio of all turns not decoded yet; a turn that would exceed it fails."""
 PCM_SLICE = 3200
 """Bytes decoded before the next request is looked at: 100 ms."""
 
@@ -49,6 +55,7 @@ class _Turn:
         self.waiting: deque[bytes | Peek] = deque()
         self.ears: Ears | None = None
         self.complete = False
+        self.failure: str | None = None
 
 
 class SpeechWorker:
@@ -72,14 +79,19 @@ class SpeechWorker:
             self._turns[request.turn] = _Turn(request.tools)
         elif (turn := self._turns.get(request.turn)) is None:
             return
-        elif isinstance(request, Hear):
-            turn.waiting.extend(request.pcm[at : at + PCM_SLICE] for at in range(0, len(request.pcm), PCM_SLICE))
-        elif isinstance(request, Peek):
-            turn.waiting.append(request)
+        elif isinstance(request, Cancel):
+            self._release(request.turn)
         elif isinstance(request, Finish):
             turn.complete = True
+        elif turn.failure is not None:
+            if isinstance(request, Peek):
+                self._send(Failed(request.request, turn.failure))
+        elif isinstance(request, Peek):
+            turn.waiting.append(request)
+        elif self._waiting_bytes() + len(request.pcm) > MAX_WAITING_BYTES:
+            self._fail(turn, "recognition failed: too much audio is waiting")
         else:
-            self._release(request.turn)
+            turn.waiting.extend(request.pcm[at : at + PCM_SLICE] for at in range(0, len(request.pcm), PCM_SLICE))
 
     def work(self) -> bool:
         """Decode one slice of every turn; return whether anything is left to do."""
@@ -88,11 +100,16 @@ class SpeechWorker:
             try:
                 busy = self._advance(number, turn) or busy
             except (RuntimeError, ValueError) as error:
-                self._release(number)
-                self._send(Failed(number, f"recognition failed: {error}"))
+                self._fail(turn, f"recognition failed: {error}")
+                busy = True
         return busy
 
     def _advance(self, number: int, turn: _Turn) -> bool:
+        if turn.failure is not None:
+            if turn.complete:  # told when it is asked for: before, nobody waits for it
+                self._release(number)
+                self._send(Failed(number, turn.failure))
+            return False
         if turn.ears is None:
             if (ears := self._take_ears()) is None:
                 return True
@@ -106,8 +123,8 @@ class SpeechWorker:
             return True
         if turn.complete:
             ears, turn.ears = turn.ears, None
-            heard = ears.finish()
             self._free.append(ears)
+            heard = ears.finish()
             del self._turns[number]
             self._send(Understood(number, heard.text, heard.rejected))
         return False
@@ -120,12 +137,27 @@ class SpeechWorker:
             return Ears()
         return None
 
+    def _waiting_bytes(self) -> int:
+        return PCM_SLICE * sum(len(turn.waiting) for turn in self._turns.values())
+
+    def _fail(self, turn: _Turn, reason: str) -> None:
+        """Forget the turn's audio; who asks for it is told why."""
+        turn.failure = reason
+        for waiting in turn.waiting:
+            if isinstance(waiting, Peek):
+                self._send(Failed(waiting.request, reason))
+        turn.waiting.clear()
+        self._free_ears(turn)
+
     def _release(self, number: int) -> None:
-        turn = self._turns.pop(number)
+        self._free_ears(self._turns.pop(number))
+
+    def _free_ears(self, turn: _Turn) -> None:
         if turn.ears is not None:
             with contextlib.suppress(RuntimeError):
                 turn.ears.cancel()
             self._free.append(turn.ears)
+            turn.ears = None
 
     def _speak(self, request: Speak) -> None:
         try:
@@ -155,9 +187,16 @@ def _read_requests(source: BinaryIO, requests: "queue.Queue[Request | None]") ->
     requests.put(None)
 
 
+def _end_with_parent() -> None:
+    """Have the kernel end this process with its parent (Linux), however busy it is; elsewhere its input's end does."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
 def main(voice_name: str | None = None) -> None:
     """Serve requests from standard input until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's; it closes our input
+    _end_with_parent()
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
@@ -172,7 +211,7 @@ def main(voice_name: str | None = None) -> None:
         send(Ready("", str(error)))
         return
     send(Ready(voice.name, None))
-    requests: queue.Queue[Request | None] = queue.Queue()
+    requests: queue.Queue[Request | None] = queue.Queue(MAX_REQUESTS)
     threading.Thread(target=_read_requests, args=(sys.stdin.buffer, requests), daemon=True).start()
     with contextlib.suppress(BrokenPipeError):
         _serve(worker, requests)
@@ -184,7 +223,7 @@ def _serve(worker: SpeechWorker, requests: "queue.Queue[Request | None]") -> Non
         pending: list[Request | None] = []
         with contextlib.suppress(queue.Empty):
             pending.append(requests.get(block=not busy))
-            while True:
+            while len(pending) < MAX_REQUESTS:  # else a fast writer would keep us from the work
                 pending.append(requests.get_nowait())
         pending.sort(key=lambda request: not isinstance(request, Speak))
         for request in pending:

@@ -1,7 +1,12 @@
 """What one client or one long turn may take: turns, sentences, audio that waits."""
 
+import signal
+
 import pytest
-from realtime_voice.server import turns
+from realtime_voice.server import SynthesisError, messages, turns, worker
+from realtime_voice.server.assistant import MAX_RESULT, MAX_SENTENCE, result_text, shortened
+from realtime_voice.server.speech import SpeechProcess
+from realtime_voice.server.voice import WordBankVoice
 
 
 class _AlwaysSpeech:
@@ -19,3 +24,42 @@ def test_turn_without_a_pause_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
             stopped.append(happening.ms)
             buffer.commit()
     assert stopped == [2_000, 4_000]
+
+
+async def test_long_sentences_are_cut_and_the_voice_refuses_what_is_longer() -> None:
+    sentence = shortened("word " * 1000)
+    assert len(sentence) <= MAX_SENTENCE
+    assert sentence.endswith("word, and so on.")
+    assert shortened("Hello.") == "Hello."
+    assert len(result_text("7" * 1_000_000)) <= MAX_RESULT
+    assert result_text("[" * 50_000)
+    with pytest.raises(SynthesisError, match="several"):
+        await SpeechProcess("words").speak("x" * 5000, rate=16_000, voice="alloy", speed=1.0)
+
+
+def test_audio_that_waits_for_the_worker_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "MAX_WAITING_BYTES", 64_000)
+    replies: list[messages.Reply] = []
+    serving = worker.SpeechWorker(replies.append, WordBankVoice())
+    serving.handle(messages.Listen(1, []))
+    serving.handle(messages.Listen(2, []))
+    serving.handle(messages.Hear(1, bytes(32_000)))
+    serving.handle(messages.Hear(2, bytes(48_000)))
+    serving.handle(messages.Peek(2, 3))
+    serving.handle(messages.Finish(2))
+    serving.handle(messages.Finish(1))
+    while serving.work():
+        pass
+    answers = {reply.number: type(reply) for reply in replies if not isinstance(reply, messages.Ready)}
+    assert answers == {1: messages.Understood, 2: messages.Failed, 3: messages.Failed}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no signal that stops a process")
+async def test_worker_that_does_not_listen_is_killed() -> None:
+    speech = SpeechProcess("words")
+    await speech.start()
+    process = speech._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    await speech.stop()
+    assert process.returncode == -signal.SIGKILL
