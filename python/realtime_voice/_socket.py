@@ -15,8 +15,6 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, P
 from realtime_voice.errors import AuthenticationError, ConnectError, ConnectionClosed
 
 if TYPE_CHECKING:
-    import ssl
-
     from realtime_voice.endpoint import Endpoint
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
@@ -27,24 +25,25 @@ _logger = logging.getLogger("realtime_voice.socket")
 _logger.setLevel(logging.INFO)
 
 
-async def connect(endpoint: Endpoint, *, timeout_s: float, ssl_context: ssl.SSLContext | None = None) -> Socket:
+async def connect(endpoint: Endpoint, *, timeout_s: float) -> Socket:
     """Open a connection. Raises ConnectError, or AuthenticationError when the handshake is refused for the key."""
     options: dict[str, object] = {}
     if endpoint.is_loopback:
         options["proxy"] = None
-    if ssl_context is not None:
-        options["ssl"] = ssl_context
+    if endpoint.ssl_context is not None:
+        options["ssl"] = endpoint.ssl_context
     try:
-        connection = await websocket_connect(
-            endpoint.url,
-            additional_headers=dict(endpoint.headers),
-            compression=None,  # audio does not compress, and deflate costs a lot
-            max_size=MAX_MESSAGE_BYTES,
-            open_timeout=timeout_s,
-            close_timeout=CLOSE_TIMEOUT_S,
-            logger=_logger,
-            **options,  # type: ignore[arg-type]
-        )
+        async with asyncio.timeout(timeout_s):
+            connection = await _connect(
+                endpoint.url,
+                additional_headers=await endpoint.handshake_headers(),
+                compression=None,  # audio does not compress, and deflate costs a lot
+                max_size=MAX_MESSAGE_BYTES,
+                open_timeout=None,
+                close_timeout=CLOSE_TIMEOUT_S,
+                logger=_logger,
+                **options,  # type: ignore[arg-type]
+            )
     except InvalidStatus as error:
         status = error.response.status_code
         message = f"{endpoint.name} answered the handshake with HTTP {status}"
@@ -61,6 +60,14 @@ async def connect(endpoint: Endpoint, *, timeout_s: float, ssl_context: ssl.SSLC
     except OSError as error:
         raise ConnectError(f"cannot reach {endpoint.name}: {_reason(error)}") from None
     return Socket(connection)
+
+
+class _connect(websocket_connect):  # noqa: N801  it is called as the function that it replaces
+    """The library's, without redirections: they would hand the key to another host."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Return the refusal that the redirection is."""
+        return exc
 
 
 class Socket:

@@ -46,6 +46,7 @@ from realtime_voice.queues import EventQueue, MessageQueue
 from realtime_voice.tools import TOOL_TIMEOUT_S, Toolbox
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from realtime_core.frame import Delta
@@ -78,7 +79,7 @@ _logger = logging.getLogger("realtime_voice.session")
 def connect(
     *,
     model: str = "gpt-realtime",
-    api_key: str | None = None,
+    api_key: endpoints.Key | None = None,
     base_url: str | None = None,
     organization: str | None = None,
     project: str | None = None,
@@ -96,11 +97,14 @@ def connect(
     local_barge_in: bool = False,
     filler: str | None = None,
     filler_after_s: float = FILLER_AFTER_S,
+    endpoint: endpoints.Endpoint | None = None,
+    ssl_context: ssl.SSLContext | None = None,
     allow_insecure: bool = False,
 ) -> Session:
     """Prepare a session; `async with` (or `start`) opens it. Nothing connects before.
 
-    model, api_key, base_url, organization, project, allow_insecure: see realtime_voice.endpoint.
+    model, api_key, base_url, organization, project, ssl_context, allow_insecure: see realtime_voice.endpoint.
+    endpoint: one made before, as by `realtime_voice.endpoint.azure`, instead of these.
     instructions, voice: what the agent is told, and how it sounds.
     tools: functions (plain or with @tool), or schemas, whose calls the application answers by `send_tool_result`.
     audio: microphone and speaker; None when the application sends and takes audio itself.
@@ -117,8 +121,14 @@ def connect(
     Raises ValueError for what is wrong in the arguments.
     """
     toolbox = Toolbox(tools, timeout_s=tool_timeout_s)
+    if endpoint is None:
+        endpoint = endpoints.resolve(
+            model, base_url, api_key, organization, project, ssl_context=ssl_context, allow_insecure=allow_insecure
+        )
+    elif any((base_url, api_key, organization, project, ssl_context)):
+        raise ValueError("endpoint comes with its URL, key, headers and TLS: give it alone")
     return Session(
-        endpoints.resolve(model, base_url, api_key, organization, project, allow_insecure=allow_insecure),
+        endpoint,
         session_config(
             instructions=instructions,
             voice=voice,

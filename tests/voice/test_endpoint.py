@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
+
 import pytest
+import trustme
 from realtime_voice._socket import connect
-from realtime_voice.endpoint import Endpoint, resolve
-from realtime_voice.errors import ConnectError
+from realtime_voice.endpoint import Endpoint, azure, resolve
+from realtime_voice.errors import AuthenticationError, ConnectError
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
 
 KEY = "sk-do-not-print-me"
 
@@ -134,3 +141,147 @@ async def test_a_url_that_is_refused_is_not_quoted() -> None:
         await connect(Endpoint("ws://tok3n@127.0.0.1/x?key=s3cret", {}), timeout_s=5)
     assert "s3cret" not in str(caught.value)
     assert "tok3n" not in str(caught.value)
+
+
+async def test_a_key_that_changes_is_asked_for_at_every_handshake() -> None:
+    keys = iter(["sk-1", "sk-2", "sk-3", "sk-4"])
+
+    async def ask() -> str:
+        return next(keys)
+
+    environ = {"OPENAI_API_KEY": "sk-not-this"}
+    for api_key, expected in ((ask, "sk-1"), (lambda: next(keys), "sk-2"), (lambda: ask(), "sk-3")):  # noqa: PLW0108  not a coroutine function
+        endpoint = resolve(api_key=api_key, environ=environ)
+        assert endpoint.headers == {}
+        assert await endpoint.handshake_headers() == {"Authorization": f"Bearer {expected}"}
+    assert await endpoint.handshake_headers() == {"Authorization": "Bearer sk-4"}
+
+
+@pytest.mark.parametrize("value", [None, "", 7, "sk-a\nX: y"])
+async def test_a_function_that_gives_no_key_is_named(value: object) -> None:
+    endpoint = resolve(api_key=lambda: value, environ={})  # type: ignore[arg-type, return-value]
+    with pytest.raises(AuthenticationError, match="api_key"):
+        await endpoint.handshake_headers()
+
+
+async def test_what_a_key_function_raises_is_not_quoted() -> None:
+    def fail() -> str:
+        raise OSError(f"vault refused {KEY}")
+
+    with pytest.raises(AuthenticationError, match="api_key function raised OSError") as refused:
+        await resolve(api_key=fail, environ={}).handshake_headers()
+    assert KEY not in str(refused.value)
+
+
+async def test_a_key_function_is_part_of_the_handshake_and_its_limit() -> None:
+    async def never() -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    endpoint = resolve(base_url="ws://127.0.0.1:9/v1", api_key=never, environ={})
+    with pytest.raises(ConnectError, match=r"within 0\.05 s"):
+        await connect(endpoint, timeout_s=0.05)
+
+
+TOKEN = "eyJh.eyJi.c"  # noqa: S105  the form of a JSON web token
+
+
+@pytest.mark.parametrize(
+    ("environ", "version", "url", "headers"),
+    [
+        ({"AZURE_OPENAI_API_KEY": KEY}, None, "/openai/v1/realtime?model=mine", {"api-key": KEY}),
+        (
+            {"AZURE_OPENAI_AD_TOKEN": TOKEN},
+            None,
+            "/openai/v1/realtime?model=mine",
+            {"Authorization": f"Bearer {TOKEN}"},
+        ),
+        (
+            {"AZURE_OPENAI_API_KEY": KEY, "OPENAI_API_VERSION": "2025-04-01-preview"},
+            None,
+            "/openai/realtime?api-version=2025-04-01-preview&deployment=mine",
+            {"api-key": KEY},
+        ),
+        (
+            {"AZURE_OPENAI_API_KEY": KEY},
+            "2024-12-17",
+            "/openai/realtime?api-version=2024-12-17&deployment=mine",
+            {"api-key": KEY},
+        ),
+    ],
+)
+def test_azure(environ: dict[str, str], version: str | None, url: str, headers: dict[str, str]) -> None:
+    for address in ("https://res.openai.azure.com", "https://res.openai.azure.com/openai/v1/"):
+        endpoint = azure(address, "mine", api_version=version, environ=environ)
+        assert (endpoint.url, endpoint.headers) == (f"wss://res.openai.azure.com{url}", headers)
+    from_environ = resolve("mine", environ={**environ, "AZURE_OPENAI_ENDPOINT": "https://res.openai.azure.com"})
+    assert version or from_environ == azure("https://res.openai.azure.com", "mine", environ=environ)
+
+
+async def test_azure_takes_tokens_from_a_function_and_keys_at_its_hosts() -> None:
+    endpoint = azure("https://own.example", "mine", api_key=lambda: TOKEN, environ={})
+    assert await endpoint.handshake_headers() == {"Authorization": f"Bearer {TOKEN}"}
+    endpoint = azure("https://own.example", "mine", api_key=lambda: KEY, environ={})
+    assert await endpoint.handshake_headers() == {"api-key": KEY}
+    by_url = resolve(base_url="https://res.openai.azure.com/openai/v1", api_key=KEY, environ={})
+    assert by_url.headers == {"api-key": KEY}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((None, "mine"), "AZURE_OPENAI_ENDPOINT"),
+        (("https://res.openai.azure.com", None), "deployment"),
+        (("https://res.openai.azure.com", "mine"), "AZURE_OPENAI_API_KEY"),
+    ],
+)
+def test_what_azure_lacks_is_named(arguments: tuple[str | None, str | None], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        azure(*arguments, environ={})
+    with pytest.raises(ValueError, match="unencrypted"):
+        azure("http://res.openai.azure.com", "mine", api_key=KEY, environ={})
+
+
+def test_tls_that_verifies_nothing_gets_no_key_unless_asked() -> None:
+    blind = ssl.create_default_context()
+    blind.check_hostname = False
+    with pytest.raises(ValueError, match=r"ssl_context does not verify who g\.example is"):
+        resolve(base_url="wss://g.example/v1", api_key=KEY, ssl_context=blind, environ={})
+    assert resolve(base_url="wss://g.example/v1", api_key=KEY, ssl_context=blind, allow_insecure=True, environ={})
+    assert resolve(base_url="wss://127.0.0.1/v1", api_key=KEY, ssl_context=blind, environ={}).ssl_context is blind
+
+
+async def test_own_authority_is_trusted_and_nobody_else() -> None:
+    authority = trustme.CA()
+    server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server_side)
+    client_side = ssl.create_default_context()
+    authority.configure_trust(client_side)
+
+    async def answer(connection: ServerConnection) -> None:
+        await connection.send("hello")
+
+    async with serve(answer, "127.0.0.1", 0, ssl=server_side) as server:
+        url = f"wss://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        socket = await connect(resolve(base_url=url, ssl_context=client_side, environ={}), timeout_s=10)
+        assert await socket.receive() == b"hello"
+        await socket.close()
+        with pytest.raises(ConnectError, match="certificate"):
+            await connect(resolve(base_url=url, environ={}), timeout_s=10)
+
+
+async def test_a_redirection_is_refused_and_gets_no_key() -> None:
+    asked: list[Request] = []
+
+    def send_away(_: ServerConnection, request: Request) -> Response:
+        asked.append(request)
+        return Response(307, "Temporary Redirect", Headers(Location="/v1/elsewhere"))
+
+    async def answer(_: ServerConnection) -> None:
+        raise AssertionError("it was followed")
+
+    async with serve(answer, "127.0.0.1", 0, process_request=send_away) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        with pytest.raises(ConnectError, match="HTTP 307"):
+            await connect(resolve(base_url=url, api_key=KEY, environ={}), timeout_s=10)
+    assert [request.path for request in asked] == ["/v1/realtime?model=gpt-realtime"]

@@ -18,6 +18,8 @@ from realtime_voice.audio import Wire
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from realtime_voice.endpoint import Key
+
 MAX_TIMEOUT_S = 3000
 """A connection is replaced by then: OpenAI ends sessions after 60 minutes, without a warning."""
 
@@ -54,14 +56,14 @@ class ClientOptions(msgspec.Struct, frozen=True):
     """Who connects, and where to; what is None comes from the environment.
 
     Attributes:
-        api_key: The key of the endpoint.
+        api_key: The key of the endpoint, or a function (plain or async) that is asked for it at every connection.
         organization: OpenAI's organization.
         project: OpenAI's project.
         timeout_s: Longest life of one connection in seconds.
         base_url: The endpoint, as ws(s) or http(s) URL.
     """
 
-    api_key: str | None = None
+    api_key: Key | None = None
     organization: str | None = None
     project: str | None = None
     timeout_s: float = MAX_TIMEOUT_S
@@ -109,7 +111,9 @@ _AUDIO = {
 }
 _PROVIDER = {"audio": _MAPPING, "inference": _MAPPING}
 _CLIENT = {
-    "api_key": _OPTIONAL_TEXT,
+    "api_key": _Rule(
+        lambda value: _optional_text(value) or callable(value), "a string, a function that returns one or None"
+    ),
     "organization": _OPTIONAL_TEXT,
     "project": _OPTIONAL_TEXT,
     "timeout_s": _Rule(_number(1, MAX_TIMEOUT_S, whole=False), f"a number of seconds from 1 to {MAX_TIMEOUT_S}"),

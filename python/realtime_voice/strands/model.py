@@ -147,7 +147,7 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
             over everything else at every depth).
         client_config: `config.ClientOptions`.
         transcription_model_id: Writes down what the user says; None switches that off.
-        api_key: The endpoint's key.
+        api_key: The endpoint's key, or a function (plain or async) that is asked for it at every connection.
         organization: OpenAI's organization.
         project: OpenAI's project.
         timeout_s: Longest life of one connection in seconds, 1 to 3000.
@@ -166,7 +166,7 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         client_config: Mapping[str, Any] | None = None,
         *,
         transcription_model_id: str | None = options.DEFAULT_TRANSCRIPTION,
-        api_key: str | None = None,
+        api_key: endpoint.Key | None = None,
         organization: str | None = None,
         project: str | None = None,
         timeout_s: float | None = None,

@@ -156,3 +156,13 @@ def test_merge_leaves_its_arguments_alone() -> None:
     merged["a"]["c"].append(9)
     assert base == {"a": {"b": [1]}}
     assert over == {"a": {"c": [2]}}
+
+
+def test_a_key_may_be_a_function() -> None:
+    options = config.client_options({"api_key": lambda: "sk-1"})
+    assert callable(options.api_key)
+    assert "***" in repr(options)
+    with pytest.raises(
+        ValueError, match=r"client_config\['api_key'\] must be a string, a function that returns one or"
+    ):
+        config.client_options({"api_key": 7})
