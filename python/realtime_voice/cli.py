@@ -8,11 +8,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from realtime_voice.errors import ConnectError, RealtimeError
+from realtime_voice.errors import RealtimeError
+from realtime_voice.serve import add_arguments, serve_until
 
 EXTRAS: Final = {
     "strands": ("strands", "strands_tools"),
@@ -100,9 +101,7 @@ def parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="run the local Realtime server")
     serve.set_defaults(run=_serve)
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    serve.add_argument("--port", type=_port, default=8765, help="port, 0 takes a free one (%(default)s)")
-    serve.add_argument("--api-key", metavar="KEY", help="key that clients must show")
+    add_arguments(serve, _port)
 
     devices = commands.add_parser("devices", help="list sound devices")
     devices.set_defaults(run=_devices)
@@ -165,29 +164,10 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from realtime_voice.server import serve
     from realtime_voice.talk import need_server
 
     need_server()
-
-    async def run(stop: asyncio.Event) -> int:
-        async with AsyncExitStack() as stack:
-            try:
-                server = await stack.enter_async_context(
-                    serve(host=options.host, port=options.port, api_key=options.api_key)
-                )
-            except OSError as error:
-                # asyncio puts its own words before the system's; names that are not found have numbers below 0
-                reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else _plain(error)
-                raise ConnectError(
-                    f"cannot listen on {options.host}, port {options.port}: {reason}; "
-                    "choose another --host or --port (0 takes a free port)"
-                ) from error
-            _say(f"listening on {server.url}  (Ctrl-C ends)")
-            await stop.wait()
-        return 0
-
-    return _until_interrupted(run)
+    return _until_interrupted(lambda stop: serve_until(stop, options, _say))
 
 
 def _devices(_: argparse.Namespace) -> int:

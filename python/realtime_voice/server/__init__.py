@@ -7,6 +7,8 @@ It needs the extra `local` (aiohttp, pocketsphinx, espeakng-loader).
 """
 
 from realtime_voice.server.app import RealtimeServer, serve
+from realtime_voice.server.assistant import Assistant
+from realtime_voice.server.chat import ChatCompletions
 from realtime_voice.server.interfaces import (
     Brain,
     Call,
@@ -20,12 +22,16 @@ from realtime_voice.server.interfaces import (
     Speech,
     SynthesisError,
     Synthesizer,
+    Wait,
 )
 from realtime_voice.server.listening import recognize_file, recognize_numbers
+from realtime_voice.server.scripted import Rule, Scripted, Turn
 
 __all__ = [
+    "Assistant",
     "Brain",
     "Call",
+    "ChatCompletions",
     "Context",
     "Fail",
     "Heard",
@@ -33,10 +39,14 @@ __all__ = [
     "RealtimeServer",
     "RecognitionError",
     "Recognizer",
+    "Rule",
     "Say",
+    "Scripted",
     "Speech",
     "SynthesisError",
     "Synthesizer",
+    "Turn",
+    "Wait",
     "recognize_file",
     "recognize_numbers",
     "serve",

@@ -46,6 +46,12 @@ _SIGNS = {
     "+": "plus", "-": "minus", "*": "times", "\u00d7": "times", "/": "divided by", "\u00f7": "divided by",
     "^": "to the power of", "%": "percent of",
 }  # fmt: skip
+_SAY = re.compile(
+    r"(?:^|[.!?:\n])\s*(?:please )?(?:say|greet|speak|begin|start|open|respond|reply)\b[^\"\u201c.!?]*?"
+    r"(?:\"([^\"]+)\"|\u201c([^\u201d]+)\u201d)",
+    re.IGNORECASE,
+)
+_ROLE = re.compile(r"\b[Yy]ou are ((?:an? |the |[A-Z])[^.!?\n]{1,80})")
 _OPERATOR_WORDS = sorted(grammar.OPERATORS, key=len, reverse=True)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _SIGN = re.compile(r"(?<=[\d)\s])([-+*/\u00d7\u00f7x%])(?=\s*-?[\d(])")
@@ -71,8 +77,10 @@ class Assistant:
             yield Say(" ".join(spoken_result(output, calls.get(output.call_id)) for output in outputs))
             return
         said = next((item for item in reversed(context.items) if item.role == "user"), None)
-        if said is None:
-            yield Say("Hello, how can I help you?")
+        last = next((item for item in reversed(context.items) if item.role in {"user", "assistant"}), None)
+        told = told_to_say(context.instructions) if said is None or said is not last else None
+        if told is not None or said is None:  # asked to speak without being spoken to
+            yield Say(told or "Hello, how can I help you?")
             return
         text = _text(said)[:MAX_RESULT]
         tools = [] if context.tool_choice == "none" else _allowed(context.tools, context.tool_choice)
@@ -90,6 +98,8 @@ class Assistant:
             yield call
         elif (count := _count_bounds(words)) is not None:
             yield from _count(*count)
+        elif (spelled := _to_spell(words)) is not None:
+            yield Say(f"{spelled}.")
         elif (number := _to_say(words)) is not None:
             yield Say(f"{numerals.spell(number)}.")
         elif words in grammar.STORY:
@@ -97,9 +107,9 @@ class Assistant:
         elif words in grammar.REPEAT:
             yield Say(_last_said(context.items) or "I have not said anything yet.")
         else:
-            yield Say(self._small_talk(words))
+            yield Say(self._small_talk(words, context.instructions))
 
-    def _small_talk(self, words: str) -> str:
+    def _small_talk(self, words: str, instructions: str) -> str:
         now = self._clock()
         if words in grammar.TIME:
             return f"It is {_spoken_time(now)}."
@@ -110,8 +120,20 @@ class Assistant:
         if words in grammar.THANKS:
             return "You are welcome."
         if words in grammar.ABOUT:
-            return "I am the local assistant. Ask me a sum, the time, or a story."
+            return f"I am {role(instructions) or 'the local assistant'}. Ask me a sum, the time, or a story."
         return f"I heard: {words}."
+
+
+def told_to_say(instructions: str) -> str | None:
+    """Return what instructions want said word for word: 'Greet the user with "Good morning!"'."""
+    match = _SAY.search(instructions[:MAX_RESULT])
+    return next(filter(None, match.groups())).strip() if match else None
+
+
+def role(instructions: str) -> str | None:
+    """Return who the instructions make of the assistant: "You are Ada, a tutor. Be brief." -> "Ada, a tutor"."""
+    match = _ROLE.search(instructions[:MAX_RESULT])
+    return match[1] if match else None
 
 
 def shortened(text: str) -> str:
@@ -290,25 +312,32 @@ def _asked_for(words: str, tools: Sequence[Json]) -> Call | None:
     """Return the call that `words` ask for with a tool's own phrases (see grammar.phrases)."""
     for phrase in grammar.phrases(tools):
         for opening in sorted(phrase.openings, key=len, reverse=True):
-            match = re.fullmatch(rf"(?:please |can you |could you )?{re.escape(opening)}(?: (.*))?", words)
+            match = re.fullmatch(rf"(?:please |can you |could you )?{re.escape(opening)}(?: (.*?))?(?: please)?", words)
             if match is not None and (arguments := _fill(phrase, match[1] or "")) is not None:
                 return Call(phrase.tool, arguments)
     return None
 
 
 def _fill(phrase: Phrases, rest: str) -> dict[str, Any] | None:
+    """Read the arguments off the words after an opening, in the order of the schema; None when they do not fit."""
     arguments: dict[str, Any] = {}
     words = rest.split()
-    for slot in phrase.slots:
-        value, words = _take(slot, words)
+    for index, slot in enumerate(phrase.slots):
+        value, words = _take(slot, words, phrase.slots[index + 1 :])
         if value is not None:
             arguments[slot.name] = value
     return arguments if not words and phrase.required <= arguments.keys() else None
 
 
-def _take(slot: Slot, words: list[str]) -> tuple[Any, list[str]]:
+def _take(slot: Slot, words: list[str], later: Sequence[Slot]) -> tuple[Any, list[str]]:
     rest = words[1:] if words and words[0] in grammar.CONNECTORS else words
-    rest = rest[1:] if rest[:1] == ["the"] else rest
+    rest = rest[1:] if rest[:1] == ["the"] and slot.type != "string" else rest
+    if slot.type == "array":
+        return _take_several(slot, rest, words)
+    if slot.type == "string":
+        end = _free_text_end(rest, later)
+        text = " ".join(rest[:end])
+        return (dict(slot.choices).get(text, text), rest[end:]) if end else (None, words)
     if slot.choices:
         for spoken, value in sorted(slot.choices, key=lambda choice: -len(choice[0])):
             if rest[: len(spoken.split())] == spoken.split():
@@ -316,6 +345,27 @@ def _take(slot: Slot, words: list[str]) -> tuple[Any, list[str]]:
         return None, words
     number, end = numerals.parse(rest)
     return (None, words) if number is None else (number, rest[end:])
+
+
+def _take_several(slot: Slot, rest: list[str], words: list[str]) -> tuple[Any, list[str]]:
+    """Read "milk eggs and bread" as choices of an array."""
+    values: list[Any] = []
+    one = Slot(slot.name, "enum", slot.choices)
+    while rest:
+        value, after = _take(one, rest[1:] if values and rest[0] == "and" else rest, ())
+        if value is None:
+            break
+        values.append(value)
+        rest = after
+    return (values, rest) if values else (None, words)
+
+
+def _free_text_end(words: Sequence[str], later: Sequence[Slot]) -> int:
+    """Return where free text ends: before a connector after which a later argument can be read, or at the end."""
+    for at in range(1, len(words)):
+        if words[at] in grammar.CONNECTORS and any(_take(slot, list(words[at:]), ())[0] is not None for slot in later):
+            return at
+    return len(words)
 
 
 # --- phrases ----------------------------------------------------------------------------------------------------------
@@ -354,6 +404,11 @@ def _count(first: int, last: int) -> Iterator[Say]:
 def _to_say(words: str) -> int | None:
     match = re.fullmatch(r"(?:say|repeat) (.+)", words)
     return _whole(match[1]) if match else None
+
+
+def _to_spell(words: str) -> str | None:
+    match = re.fullmatch(r"(?:please |can you |could you )?(?:spell|how do you spell) (?:the word )?([a-z' ]+)", words)
+    return ", ".join(letter.upper() for letter in match[1] if letter.isalpha()) if match else None
 
 
 def _whole(text: str) -> int | None:

@@ -25,6 +25,7 @@ from realtime_voice.server.interfaces import (
     Say,
     SynthesisError,
     Synthesizer,
+    Wait,
 )
 from realtime_voice.server.response import Response
 from realtime_voice.server.wire import WIRE_RATES, bytes_per_ms, from_pcm
@@ -209,6 +210,8 @@ class Connection:
                         await self._say(response, text, pacer)
                     case Call(name, arguments):
                         response.call(name, arguments)
+                    case Wait(seconds):
+                        await asyncio.sleep(seconds)
                     case Fail(code, message):
                         return code, message
                 self.progress()

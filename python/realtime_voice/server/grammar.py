@@ -39,15 +39,30 @@ REPEAT = ("say that again", "repeat that", "please repeat that", "what did you s
 ABOUT = ("who are you", "what can you do", "how are you", "can you hear me", "help")
 ASSENT = ("yes", "no", "okay", "yes please", "no thank you", "wait", "go on")
 
-CONNECTORS = ("to", "of", "for", "in", "on", "at", "with")
+SPELL = ("spell", "how do you spell")
+SPELLED = (
+    "hello", "lamp", "tower", "ship", "story", "music", "kitchen", "weather", "water", "coffee", "question", "answer",
+)  # fmt: skip
+"""Words to be spelled that are heard in any session; the words of its tools come on top."""
+
+CONNECTORS = ("to", "of", "for", "in", "on", "at", "with", "from", "about", "by", "called", "that")
 """Words that may come before an argument; "the" may follow."""
 
 TALK = (*STOP, *GREETINGS, *THANKS, *TIME, *DATE, *STORY, *REPEAT, *ABOUT, *ASSENT)
 
 
+_FETCHES = frozenset({"get", "fetch", "check", "find", "show", "look", "lookup", "read", "query", "search"})
+_ASKS = ("what is the", "what's the", "how is the", "tell me the", "show me the")
+_PARTICLES = frozenset({"on", "off", "up", "down", "in", "out"})
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One argument to be heard: its name, the JSON type and the allowed words (none for a number)."""
+    """One argument to be heard: its name, what kind it is, and the words for each value.
+
+    Kinds: "enum", "boolean", "array" (several of the choices), "integer", "number", and "string", which takes any
+    words; of those, only the examples in its schema can be heard, as choices.
+    """
 
     name: str
     type: str
@@ -72,7 +87,7 @@ def spoken(text: str) -> str:
 
 
 def phrases(tools: Iterable[Mapping[str, Any]]) -> list[Phrases]:
-    """Return what makes each function tool heard; a tool that needs free text (no enum) is asked for by name alone."""
+    """Return what each function tool is asked for with, by its name, and what its arguments may be, by its schema."""
     result = []
     for tool in tools:
         if tool.get("type", "function") != "function" or not (name := spoken(str(tool.get("name", "")))):
@@ -80,30 +95,52 @@ def phrases(tools: Iterable[Mapping[str, Any]]) -> list[Phrases]:
         schema = tool.get("parameters") or {}
         properties = schema.get("properties") or {}
         slots = [slot for key, value in properties.items() if (slot := _slot(key, value)) is not None]
-        verb, *rest = name.split()
-        openings = (name, f"{verb} the {' '.join(rest)}") if rest else (name,)
-        result.append(Phrases(str(tool["name"]), openings, tuple(slots), frozenset(schema.get("required") or ())))
+        required = frozenset(schema.get("required") or ())
+        result.append(Phrases(str(tool["name"]), _openings(name.split()), tuple(slots), required))
     return result
 
 
+def _openings(name: Sequence[str]) -> tuple[str, ...]:
+    """Return how a function is asked for: "get weather", "get the weather", "what is the weather", ..."""
+    verb, *rest = name
+    if not rest:
+        return (verb,)
+    at = 2 if len(name) > 2 and name[1] in _PARTICLES else 1
+    head, thing = " ".join(name[:at]), " ".join(name[at:])
+    asked = [f"{question} {thing}" for question in _ASKS] if verb in _FETCHES else [f"{head} a {thing}"]
+    return (f"{head} {thing}", f"{head} the {thing}", *asked)
+
+
 def _slot(name: str, schema: Mapping[str, Any]) -> Slot | None:
+    kind = schema.get("type")
     if "enum" in schema:
-        return Slot(name, "enum", tuple((words, value) for value in schema["enum"] if (words := spoken(str(value)))))
-    if schema.get("type") in {"integer", "number"}:
-        return Slot(name, str(schema["type"]))
-    if schema.get("type") == "boolean":
+        return Slot(name, "enum", _choices(schema["enum"]))
+    if kind == "array" and "enum" in (schema.get("items") or {}):
+        return Slot(name, "array", _choices(schema["items"]["enum"]))
+    if kind in {"integer", "number"}:
+        return Slot(name, str(kind))
+    if kind == "boolean":
         return Slot(name, "boolean", (("on", True), ("off", False), ("yes", True), ("no", False)))
+    if kind == "string":
+        return Slot(name, "string", _choices(schema.get("examples") or ()))
     return None
+
+
+def _choices(values: Iterable[Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((words, value) for value in values if (words := spoken(str(value))))
 
 
 def jsgf(tools: Sequence[Mapping[str, Any]], knows: Callable[[str], bool]) -> str:
     """Return the grammar for a session with `tools`; phrases with a word that `knows` denies are left out."""
     asked = []
+    words = dict.fromkeys(SPELLED)
     for phrase in phrases(tools):
+        words.update(dict.fromkeys(word for text in (phrase.openings[0], *_values(phrase)) for word in text.split()))
         slots = [_slot_rule(slot, required=slot.name in phrase.required, knows=knows) for slot in phrase.slots]
         openings = _known(phrase.openings, knows)
         if openings and None not in slots:
             asked.append(f"[please | can you | could you] ({_either(openings)}) {' '.join(filter(None, slots))}")
+    spelled = _either(_known(words, knows))
     return "\n".join(
         [
             "#JSGF V1.0;",
@@ -117,7 +154,8 @@ def jsgf(tools: Sequence[Mapping[str, Any]], knows: Callable[[str], bool]) -> st
             "<count> = [please] count [up] to <number> | count from <number> to <number>;",
             "<say> = (say | repeat) <number>;",
             f"<talk> = {_either(_known(TALK, knows))};",
-            f"public <heard> = {_either(['<sum>', '<count>', '<say>', '<talk>', *asked])};",
+            f"<spell> = [please] ({_either(SPELL)}) ({spelled});",
+            f"public <heard> = {_either(['<sum>', '<count>', '<say>', '<spell>', '<talk>', *asked])};",
         ]
     )
 
@@ -154,10 +192,16 @@ def _slot_rule(slot: Slot, *, required: bool, knows: Callable[[str], bool]) -> s
     if slot.type not in {"integer", "number"}:
         choices = _known([words for words, _ in slot.choices], knows)
         if not choices:
-            return None if required else ""
+            return None if required and slot.type != "string" else ""
         value = f"({_either(choices)})"
+        if slot.type == "array":
+            value = f"{value} ([and] {value})*"
     rule = f"[{_either(CONNECTORS)}] [the] {value}"
     return rule if required else f"[{rule}]"
+
+
+def _values(phrase: Phrases) -> list[str]:
+    return [words for slot in phrase.slots for words, _ in slot.choices]
 
 
 def _known(texts: Iterable[str], knows: Callable[[str], bool]) -> list[str]:

@@ -85,7 +85,14 @@ class Fail:
     message: str
 
 
-Step = Say | Call | Fail
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Do nothing for a while, as a mind that thinks."""
+
+    seconds: float
+
+
+Step = Say | Call | Wait | Fail
 
 
 @dataclass(frozen=True, slots=True)

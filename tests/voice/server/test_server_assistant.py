@@ -35,9 +35,28 @@ def user(text: str) -> Item:
     return Item(type="message", role="user", content=[ContentPart(type="input_audio", transcript=text)])
 
 
-async def steps(items: list[Item], tools: Any = (), choice: Any = "auto") -> list[Any]:
+WEATHER = {
+    "type": "function", "name": "get_weather",
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"type": "string", "examples": ["New York", "Rome"]}, "days": {"type": "integer"}},
+        "required": ["city"],
+    },
+}  # fmt: skip
+NOTE = {
+    "type": "function", "name": "add_note",
+    "parameters": {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+}  # fmt: skip
+ORDER = {
+    "type": "function", "name": "order",
+    "parameters": {"properties": {"what": {"type": "array", "items": {"enum": ["milk", "bread", "ice_cream"]}}}},
+}  # fmt: skip
+FAN = {"type": "function", "name": "turn_on_fan"}
+
+
+async def steps(items: list[Item], tools: Any = (), choice: Any = "auto", instructions: str = "") -> list[Any]:
     clock = dt.datetime(2026, 11, 23, 15, 5, tzinfo=dt.UTC)
-    context = Context(items, tools, choice, "", "audio")
+    context = Context(items, tools, choice, instructions, "audio")
     return [step async for step in Assistant(lambda: clock).respond(context)]
 
 
@@ -126,6 +145,14 @@ def test_no_expression(text: str) -> None:
         ("count to seven", [], [Say("one, two, three, four, five,"), Say("six, seven.")]),
         ("count from nine to eleven", [], [Say("nine, ten, eleven.")]),
         ("say forty two", [], [Say("forty two.")]),
+        ("spell lamp", [], [Say("L, A, M, P.")]),
+        ("How do you spell tower?", [], [Say("T, O, W, E, R.")]),
+        ("what is the weather in new york", [WEATHER], [Call("get_weather", {"city": "New York"})]),
+        ("what's the weather in oslo for three please", [WEATHER], [Call("get_weather", {"city": "oslo", "days": 3})]),
+        ("get the weather", [WEATHER], [Say("I heard: get the weather.")]),
+        ("add a note that the milk is sour", [NOTE], [Call("add_note", {"text": "the milk is sour"})]),
+        ("order milk and ice cream", [ORDER], [Call("order", {"what": ["milk", "ice_cream"]})]),
+        ("turn on the fan", [FAN], [Call("turn_on_fan", {})]),
     ],
 )
 async def test_answers(text: str, tools: Any, expected: Any) -> None:
@@ -176,6 +203,27 @@ async def test_repeats_what_it_said() -> None:
     said = Item(type="message", role="assistant", content=[ContentPart(type="output_audio", transcript="It is late.")])
     assert await steps([said, user("say that again")]) == [Say("It is late.")]
     assert await steps([]) == [Say("Hello, how can I help you?")]
+
+
+async def test_instructions_are_read() -> None:
+    greeting = 'You are Ada, a patient tutor. Greet the user with "Good morning, class!" Be brief.'
+    assert await steps([], instructions=greeting) == [Say("Good morning, class!")]
+    (said,) = await steps([user("who are you")], instructions=greeting)
+    assert said.text.startswith("I am Ada, a patient tutor.")
+    spoken = Item(type="message", role="assistant", content=[ContentPart(type="output_audio", transcript="Hm.")])
+    assert await steps([user("hello"), spoken], instructions='Say exactly: "Goodbye."') == [Say("Goodbye.")]
+    assert await steps([user("hello")], instructions='Say exactly: "Goodbye."') == [Say("Hello! How can I help you?")]
+    assert await steps([], instructions='When done, say "bye".') == [Say("Hello, how can I help you?")]
+
+
+def test_grammar_has_the_examples_of_a_schema_and_words_to_spell() -> None:
+    known = grammar.jsgf([WEATHER, NOTE, ORDER], lambda word: True)
+    assert "(new york | rome)" in known
+    assert "what is the weather" in known
+    assert "add note" in known
+    assert "(milk | bread | ice cream) ([and] (milk | bread | ice cream))*" in known
+    spell = next(line for line in known.splitlines() if line.startswith("<spell>"))
+    assert {"weather", "york", "cream", "tower"} <= set(spell.replace("(", " ").replace(")", " ").split())
 
 
 def test_grammar_leaves_out_what_the_ears_do_not_know() -> None:
