@@ -6,6 +6,7 @@
 
 #include "rc_g711.h"
 #include "rc_resample.h"
+#include "rc_ring.h"
 #include "rc_vad.h"
 
 enum {

@@ -101,7 +101,6 @@ TARGET size_t rc_base64_decode_avx512(uint8_t *bytes, const char *text, size_t g
 {
     const decoder d = {_mm512_loadu_si512(values_of), _mm512_loadu_si512(values_of + 64),
                        _mm512_loadu_si512(pack_order)};
-    const __m512i highest = _mm512_set1_epi8((char)0x80);
     size_t left = groups;
     /* while 16 bytes behind the last of these may be written, without masks: what follows lies there */
     for (; left * 3 >= 3 * 48 + 64; left -= 64, text += 256, bytes += 192) {
@@ -110,7 +109,7 @@ TARGET size_t rc_base64_decode_avx512(uint8_t *bytes, const char *text, size_t g
         __m512i v1 = values64(&d, _mm512_loadu_si512(text + 64), &bad);
         __m512i v2 = values64(&d, _mm512_loadu_si512(text + 128), &bad);
         __m512i v3 = values64(&d, _mm512_loadu_si512(text + 192), &bad);
-        if (_mm512_test_epi8_mask(bad, highest) != 0)
+        if (_mm512_movepi8_mask(bad) != 0)
             break; /* the loop below finds where */
         _mm512_storeu_si512(bytes, pack64(&d, v0));
         _mm512_storeu_si512(bytes + 48, pack64(&d, v1));
@@ -122,7 +121,7 @@ TARGET size_t rc_base64_decode_avx512(uint8_t *bytes, const char *text, size_t g
         __mmask64 wanted = lowest(now * 4);
         __m512i bad = _mm512_setzero_si512();
         __m512i values = values64(&d, _mm512_maskz_loadu_epi8(wanted, text), &bad);
-        if (_mm512_mask_test_epi8_mask(wanted, bad, highest) != 0)
+        if ((wanted & _mm512_movepi8_mask(bad)) != 0)
             break;
         _mm512_mask_storeu_epi8(bytes, lowest(now * 3), pack64(&d, values));
         text += 64;

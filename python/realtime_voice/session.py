@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from realtime_core.frame import Delta
+    from realtime_core.delta import Delta
     from realtime_voice._socket import Socket
     from realtime_voice.audio.base import AudioIO
     from realtime_voice.audio.playout import Playout

@@ -5,10 +5,9 @@ with a contiguous buffer will do (bytes, bytearray, memoryview, array, numpy). T
 nothing: no asyncio, no numpy, no sockets.
 """
 
+from realtime_core.delta import Delta, DeltaDecoder
 from realtime_core.duplex import Duplex
 from realtime_core.frame import (
-    Delta,
-    DeltaDecoder,
     append_from_ring,
     append_from_ring_into,
     append_message,

@@ -2,7 +2,7 @@
 #include "check.h"
 #include "rc_base64.h"
 #include "rc_duplex.h"
-#include "rc_frame.h"
+#include "rc_delta.h"
 #include "rc_g711.h"
 #include "rc_gate.h"
 #include "rc_pcm.h"
@@ -66,7 +66,7 @@ int main(void)
     rc_g711_decoder *from_phone = rc_g711_decoder_new(RC_G711_ULAW, 24000, RC_RESAMPLE_FAST);
     rc_g711_encoder *to_phone = rc_g711_encoder_new(RC_G711_ALAW, 24000, RC_RESAMPLE_FAST);
     rc_delta_decoder *decoder = rc_delta_decoder_new(RC_WIRE_PCM, 24000, 48000);
-    rc_frame_error frame_error;
+    rc_text_error text_error;
     CHECK(calls >= 5); /* the counter counts */
     size_t before = calls;
     for (int turn = 0; turn < 100; turn++) {
@@ -96,7 +96,7 @@ int main(void)
         }
         rc_gate_flush(gate);
         rc_json_text audio = {text, rc_base64_encode(text, (const uint8_t *)samples, 960)};
-        CHECK(rc_delta_decoder_decode(decoder, (rc_ring_region){more, 960, more, 0}, audio, &frame_error) == 0);
+        CHECK(rc_delta_decoder_decode(decoder, (rc_ring_region){more, 960, more, 0}, audio, &text_error) == 0);
     }
     CHECK(calls == before);
     rc_gate_free(gate);

@@ -4,7 +4,7 @@
 #include "fuzz.h"
 #include "rc_cpu.h"
 #include "rc_err.h"
-#include "rc_frame.h"
+#include "rc_delta.h"
 
 #include <stdlib.h>
 
@@ -18,7 +18,7 @@ const char *const fuzz_seeds[] = {
 static int decode(rc_delta_decoder *decoder, int16_t *first, size_t cut, int16_t *second, size_t rest,
                   rc_json_text audio)
 {
-    rc_frame_error error = {0, NULL};
+    rc_text_error error = {0, NULL};
     int result = rc_delta_decoder_decode(decoder, (rc_ring_region){first, cut, second, rest}, audio, &error);
     CHECK(result == RC_OK || (result == RC_EDATA && error.offset <= audio.length && error.reason != NULL));
     return result;
@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *message = malloc(input.left + 1);
     memcpy(message, input.at, input.left);
     rc_delta delta;
-    rc_frame_error error = {0, NULL};
+    rc_text_error error = {0, NULL};
     int result = rc_delta_find(&delta, message, input.left, &error);
     CHECK(result == 0 || result == 1 || (result == RC_EDATA && error.offset <= input.left && error.reason != NULL));
     if (result == 1) {

@@ -4,7 +4,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from realtime_core.frame import Delta, DeltaDecoder
+from realtime_core.delta import Delta, DeltaDecoder
 from realtime_voice.audio.wire import AudioEvent, Heard, PlayoutDrained, PlayoutStarted, Wire
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from realtime_voice.audio import Heard, Wire
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from realtime_core.frame import Delta
+    from realtime_core.delta import Delta
     from realtime_voice.events import ResponseOutputAudioDelta
 
 

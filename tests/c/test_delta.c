@@ -1,0 +1,110 @@
+/* Messages in memory of exactly their size, so that the sanitizer sees every byte read beyond them. */
+#include "check.h"
+#include "rc_base64.h"
+#include "rc_delta.h"
+#include "rc_err.h"
+
+#include <string.h>
+
+static const char head[] = "{\"type\":\"response.output_audio.delta\",\"item_id\":\"i\",\"delta\":\"";
+
+static char *exact(const char *text, size_t length)
+{
+    char *copy = malloc(length + (length == 0));
+    memcpy(copy, text, length);
+    return copy;
+}
+
+/* Every beginning of a message is refused, and no byte after it is read. */
+static void test_truncation(void)
+{
+    static const char message[] = "{ \"a\" : [ { } , -1.5e3, \"\\u00e9\\n\", true ], \"type\": "
+                                  "\"response.output_audio.delta\", \"output_index\": 7, \"delta\": \"AAE=\" } ";
+    rc_delta delta;
+    rc_text_error error;
+    for (size_t length = 0; length < sizeof(message) - 2; length++) {
+        char *copy = exact(message, length);
+        CHECK(rc_delta_find(&delta, copy, length, &error) == RC_EDATA);
+        CHECK(error.offset <= length);
+        free(copy);
+    }
+    CHECK(rc_delta_find(&delta, message, sizeof(message) - 1, &error) == 1);
+    CHECK(delta.output_index == 7 && delta.audio.length == 4 && delta.item_id.length == 0);
+}
+
+/* Broken messages are refused or recognized, never read past their end. */
+static void test_noise(void)
+{
+    static const char alphabet[] = "{}[]\",:\\u0a9.-eE typdlaA=/\x80\n";
+    uint64_t random = 2;
+    for (int turn = 0; turn < 20000; turn++) {
+        char message[128];
+        size_t length = sizeof(head) - 1;
+        memcpy(message, head, length);
+        memcpy(message + length, "AAE=\",\"x\":[{\"y\":1}]}", 21);
+        length += 20;
+        for (size_t changes = random_below(&random, 4); changes > 0; changes--)
+            message[random_below(&random, length)] = alphabet[random_below(&random, sizeof(alphabet) - 1)];
+        length -= random_below(&random, 3);
+        char *copy = exact(message, length);
+        rc_delta delta;
+        rc_text_error error;
+        int result = rc_delta_find(&delta, copy, length, &error);
+        CHECK(result == 0 || result == 1 || (result == RC_EDATA && error.offset <= length && error.reason != NULL));
+        if (result == 1) {
+            char *plain = malloc(delta.audio.length + 1);
+            CHECK(rc_json_unescape(plain, delta.item_id) <= delta.item_id.length);
+            free(plain);
+        }
+        free(copy);
+    }
+}
+
+/* The same samples wherever the region wraps, and nothing outside of it. */
+static void test_regions(void)
+{
+    uint64_t random = 3;
+    int16_t samples[500];
+    char text[1400];
+    random_samples(&random, samples, 500);
+    for (size_t count = 0; count <= 500; count += 1 + random_below(&random, 9)) {
+        rc_json_text audio = {text, rc_base64_encode(text, (const uint8_t *)samples, 2 * count)};
+        rc_delta_decoder *decoder = rc_delta_decoder_new(RC_WIRE_PCM, 24000, 24000);
+        CHECK(rc_delta_decoder_samples(decoder, audio) == count);
+        for (size_t cut = 0; cut <= count; cut++) {
+            int16_t *first = malloc(2 * cut + 1), *second = malloc(2 * (count - cut) + 1);
+            rc_text_error error;
+            rc_ring_region to = {first, cut, second, count - cut};
+            CHECK(rc_delta_decoder_decode(decoder, to, audio, &error) == RC_OK);
+            CHECK(memcmp(first, samples, 2 * cut) == 0);
+            CHECK(memcmp(second, samples + cut, 2 * (count - cut)) == 0);
+            if (audio.length > 2) {
+                size_t at = random_below(&random, audio.length - 2); /* padding may be wrong before it */
+                char was = text[at];
+                text[at] = '\n';
+                CHECK(rc_delta_decoder_decode(decoder, to, audio, &error) == RC_EDATA && error.offset == at);
+                text[at] = was;
+            }
+            free(first);
+            free(second);
+        }
+        rc_delta_decoder_free(decoder);
+    }
+}
+
+static void test_limits(void)
+{
+    CHECK(rc_delta_decoder_new(RC_WIRE_PCM, 7999, 24000) == NULL);
+    CHECK(rc_delta_decoder_new(RC_WIRE_PCM, 24000, 192001) == NULL);
+    CHECK(rc_delta_decoder_new((rc_wire)3, 24000, 24000) == NULL);
+    rc_delta_decoder_free(NULL);
+}
+
+int main(void)
+{
+    test_truncation();
+    test_noise();
+    test_regions();
+    test_limits();
+    return 0;
+}
