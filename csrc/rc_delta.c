@@ -16,16 +16,47 @@ static int refuse(rc_text_error *error, size_t offset, const char *reason)
 
 /* The message -------------------------------------------------------------------------------- */
 
-/* Whether the string read last says `literal`, in escapes or not. */
-static inline int says(const rc_json *json, rc_json_text text, const char *literal, size_t size)
+/* The message is read by its keys that matter. Nearly always they stand there without escapes, so
+ * they are compared where they stand, in their quotes: that is quicker than reading any string. */
+typedef enum { OTHER, TYPE, DELTA, ITEM_ID, RESPONSE_ID, OUTPUT_INDEX, CONTENT_INDEX } key_name;
+
+static inline int begins(const char *text, size_t length, const char *with, size_t size)
 {
-    char plain[6 * 32]; /* every character of the longest literal (27) as \u0000 */
-    if (!json->escaped)
-        return text.length == size && memcmp(text.text, literal, size) == 0;
-    return text.length <= 6 * size && rc_json_unescape(plain, text) == size && memcmp(plain, literal, size) == 0;
+    return length >= size && memcmp(text, with, size) == 0;
 }
 
-#define SAYS(text, literal) says(json, text, literal, sizeof(literal) - 1)
+#define BEGINS(literal) begins(text, length, literal, sizeof(literal) - 1)
+
+static inline key_name key_at(const char *text, size_t length)
+{
+    return BEGINS("\"type\"")            ? TYPE
+           : BEGINS("\"delta\"")         ? DELTA
+           : BEGINS("\"item_id\"")       ? ITEM_ID
+           : BEGINS("\"response_id\"")   ? RESPONSE_ID
+           : BEGINS("\"output_index\"")  ? OUTPUT_INDEX
+           : BEGINS("\"content_index\"") ? CONTENT_INDEX
+                                         : OTHER;
+}
+
+/* A key, its colon and the space around them. */
+static inline const char *read_key(rc_json *json, const char *at, key_name *name)
+{
+    static const unsigned char sizes[] = {0, 6, 7, 9, 13, 14, 15};
+    char plain[6 * 13 + 2]; /* every character of the longest key as \u0000 */
+    rc_json_text key;
+    *name = key_at(at, (size_t)(json->end - at));
+    if (*name != OTHER)
+        return rc_json_colon(json, at + sizes[*name]);
+    at = rc_json_string(json, at, &key);
+    if (at == NULL)
+        return NULL;
+    if (json->escaped && key.length <= 6 * 13) {
+        size_t length = rc_json_unescape(plain + 1, key);
+        plain[0] = plain[length + 1] = '"';
+        *name = key_at(plain, length + 2);
+    }
+    return rc_json_colon(json, at);
+}
 
 /* What is known of a message before its end is reached. Keys that matter in a delta may stand
  * before the type and mean something else in other messages, so what is wrong with them counts
@@ -90,38 +121,49 @@ static const char *read_index(rc_json *json, const char *at, findings *found, ui
     return end;
 }
 
+static int says(rc_json_text text, const char *what)
+{
+    return text.length == strlen(what) && memcmp(text.text, what, text.length) == 0;
+}
+
 static const char *read_type(rc_json *json, const char *at, findings *found)
 {
+    char plain[6 * 27]; /* every character of the longer type as \u0000 */
     rc_json_text type;
     if (rc_json_peek(json, at) != '"')
         return rc_json_value(json, at);
     at = rc_json_string(json, at, &type);
-    if (at != NULL) {
-        found->is_delta = SAYS(type, "response.output_audio.delta") || SAYS(type, "response.audio.delta");
-        found->is_other = !found->is_delta;
-    }
+    if (at == NULL)
+        return NULL;
+    if (json->escaped && type.length <= sizeof(plain))
+        type = (rc_json_text){plain, rc_json_unescape(plain, type)};
+    found->is_delta = says(type, "response.output_audio.delta") || says(type, "response.audio.delta");
+    found->is_other = !found->is_delta;
     return at;
 }
 
 static const char *read_member(rc_json *json, const char *at, findings *found)
 {
-    rc_json_text key;
-    at = rc_json_key(json, at, &key);
+    key_name key;
+    at = read_key(json, rc_json_skip_space(json, at), &key);
     if (at == NULL)
         return NULL;
-    if (SAYS(key, "type"))
+    switch (key) {
+    case TYPE:
         return read_type(json, at, found);
-    if (SAYS(key, "delta"))
+    case DELTA:
         return read_audio(json, at, found);
-    if (SAYS(key, "item_id"))
+    case ITEM_ID:
         return read_id(json, at, found, &found->delta.item_id);
-    if (SAYS(key, "response_id"))
+    case RESPONSE_ID:
         return read_id(json, at, found, &found->delta.response_id);
-    if (SAYS(key, "output_index"))
+    case OUTPUT_INDEX:
         return read_index(json, at, found, &found->delta.output_index);
-    if (SAYS(key, "content_index"))
+    case CONTENT_INDEX:
         return read_index(json, at, found, &found->delta.content_index);
-    return rc_json_value(json, at);
+    default:
+        return rc_json_value(json, at);
+    }
 }
 
 /* The place behind the message; that behind the type when it is another; NULL on an error. */

@@ -19,6 +19,12 @@ static const char *expect(rc_json *json, const char *at, char c, const char *rea
     return at < json->end && *at == c ? at + 1 : rc_json_fail(json, at, reason);
 }
 
+const char *rc_json_colon(rc_json *json, const char *at)
+{
+    at = expect(json, at, ':', "expected a colon");
+    return at == NULL ? NULL : rc_json_skip_space(json, at);
+}
+
 /* Strings ------------------------------------------------------------------------------------ */
 
 static int hex_value(char c)
@@ -81,14 +87,6 @@ const char *rc_json_string(rc_json *json, const char *at, rc_json_text *text)
         return rc_json_fail(json, at, "control character in a string");
     *text = (rc_json_text){from, (size_t)(at - from)};
     return at + 1;
-}
-
-const char *rc_json_key(rc_json *json, const char *at, rc_json_text *key)
-{
-    at = rc_json_string(json, rc_json_skip_space(json, at), key);
-    if (at != NULL)
-        at = expect(json, at, ':', "expected a colon");
-    return at == NULL ? NULL : rc_json_skip_space(json, at);
 }
 
 static uint32_t hex_of_four(const char *at)
@@ -203,11 +201,17 @@ static const char *skip_scalar(rc_json *json, const char *at)
     }
 }
 
+static const char *skip_key(rc_json *json, const char *at)
+{
+    rc_json_text ignored;
+    at = rc_json_string(json, rc_json_skip_space(json, at), &ignored);
+    return at == NULL ? NULL : rc_json_colon(json, at);
+}
+
 /* Open brackets are kept as one bit each, so that the C stack stays flat. */
 const char *rc_json_value(rc_json *json, const char *at)
 {
     uint64_t is_object[MAX_DEPTH / 64];
-    rc_json_text key;
     unsigned depth = 0;
     for (;;) {
         char c = rc_json_peek(json, at);
@@ -219,7 +223,7 @@ const char *rc_json_value(rc_json *json, const char *at)
             depth++;
             at = rc_json_skip_space(json, at + 1);
             if (rc_json_peek(json, at) != (c == '{' ? '}' : ']')) {
-                if (c == '{' && (at = rc_json_key(json, at, &key)) == NULL)
+                if (c == '{' && (at = skip_key(json, at)) == NULL)
                     return NULL;
                 continue;
             }
@@ -239,7 +243,7 @@ const char *rc_json_value(rc_json *json, const char *at)
             }
             at = expect(json, at, ',', object ? "expected a comma or a brace" : "expected a comma or a bracket");
             if (at != NULL)
-                at = object ? rc_json_key(json, at, &key) : rc_json_skip_space(json, at);
+                at = object ? skip_key(json, at) : rc_json_skip_space(json, at);
             if (at == NULL)
                 return NULL;
             break;

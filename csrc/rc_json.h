@@ -32,9 +32,9 @@ typedef struct {
 /* Sets the error, which is that the text has ended when `at` is its end; NULL. */
 const char *rc_json_fail(rc_json *json, const char *at, const char *reason);
 
-/* A string; a string, a colon and the space around them; any value, at most 512 brackets deep. */
+/* A string; a colon and the space around it; any value, at most 512 brackets deep. */
 const char *rc_json_string(rc_json *json, const char *at, rc_json_text *text);
-const char *rc_json_key(rc_json *json, const char *at, rc_json_text *key);
+const char *rc_json_colon(rc_json *json, const char *at);
 const char *rc_json_value(rc_json *json, const char *at);
 
 /* Resolves the escapes of a string into at most `length` bytes of UTF-8; returns their number. A
