@@ -1,4 +1,4 @@
-"""The audio core of realtime voice: rings, resampling, VAD, gate, framing and the device callback, in C.
+"""The audio core of realtime voice: rings, resampling, VAD, echo check, gate, framing and the device callback, in C.
 
 Every buffer of samples is signed 16-bit little-endian PCM unless a name says otherwise; anything
 with a contiguous buffer will do (bytes, bytearray, memoryview, array, numpy). The package imports
@@ -7,6 +7,7 @@ nothing: no asyncio, no numpy, no sockets.
 
 from realtime_core.delta import Delta, DeltaDecoder
 from realtime_core.duplex import Duplex
+from realtime_core.echo import EchoCheck
 from realtime_core.frame import (
     append_from_ring,
     append_from_ring_into,
@@ -22,6 +23,7 @@ __all__ = [
     "Delta",
     "DeltaDecoder",
     "Duplex",
+    "EchoCheck",
     "Gate",
     "Network",
     "Resampler",

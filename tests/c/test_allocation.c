@@ -3,6 +3,7 @@
 #include "rc_base64.h"
 #include "rc_duplex.h"
 #include "rc_delta.h"
+#include "rc_echo.h"
 #include "rc_g711.h"
 #include "rc_gate.h"
 #include "rc_pcm.h"
@@ -67,6 +68,8 @@ int main(void)
     rc_g711_encoder *to_phone = rc_g711_encoder_new(RC_G711_ALAW, 24000, RC_RESAMPLE_FAST);
     rc_delta_decoder *decoder = rc_delta_decoder_new(RC_WIRE_PCM, 24000, 48000);
     rc_text_error text_error;
+    rc_echo *echo = rc_echo_new(48000);
+    float somebody[16];
     CHECK(calls >= 5); /* the counter counts */
     size_t before = calls;
     for (int turn = 0; turn < 100; turn++) {
@@ -79,6 +82,8 @@ int main(void)
         rc_ring_write(rc_duplex_playout(duplex), samples, 480);
         rc_duplex_callback(samples, more, 480, NULL, 0, duplex);
         rc_duplex_flush(duplex);
+        rc_echo_process(echo, somebody, samples, more, random_below(&random, 4800));
+        rc_echo_reset(echo);
         rc_pcm_gain(more, 480, 0, 1);
         rc_pcm_mix_down(more, samples, 480, 2);
         rc_g711_encode_ulaw(bytes, samples, 480);
@@ -106,6 +111,7 @@ int main(void)
     rc_ring_free(ring);
     rc_resample_free(resample);
     rc_duplex_free(duplex);
+    rc_echo_free(echo);
     CHECK(calls > before);
     return 0;
 }
