@@ -26,7 +26,10 @@ ALLOWED_SYMBOLS = re.compile(
     r"|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__cpu_model|__cpu_features2|__cpu_indicator_init|rc_\w+"
 )
 CLOCK_SYMBOLS = {"clock_gettime"}
-INTERNAL_HEADERS = {"activation", "cpu", "err", "features", "fft", "json", "memory", "silero", "vad_weights"}
+INTERNAL_HEADERS = {
+    "activation", "cpu", "err", "features", "fft", "json", "memory", "resample_filter", "resample_table", "silero",
+    "vad_weights",
+}  # fmt: skip
 ALLOCATION = re.compile(r"\b(malloc|calloc|realloc|aligned_alloc|posix_memalign)\s*\(")
 C_FUNCTION = re.compile(r"^[a-z][\w\s*]*?\b(\w+)\([^;{]*\)\s*\{(.*?)^\}", re.MULTILINE | re.DOTALL)
 

@@ -6,70 +6,43 @@
 
 #define TARGET RC_TARGET("avx2")
 
-TARGET static inline __m256i load(const int16_t *samples)
+TARGET static inline __m256i load(const int16_t *numbers)
 {
-    return _mm256_loadu_si256((const __m256i *)samples);
+    return _mm256_loadu_si256((const __m256i *)numbers);
 }
 
-/* Eight partial sums of `count` products. */
-TARGET static inline __m256i products(const int16_t *coefficients, const int16_t *samples, size_t count)
+/* Eight sums, with the products of two more pairs in each. */
+TARGET static inline __m256i with_products(__m256i sum, __m256i a, __m256i b)
 {
-    __m256i sum = _mm256_setzero_si256();
-    size_t i = 0;
-    for (; i + 16 <= count; i += 16)
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(samples + i), load(coefficients + i)));
-    if (i < count) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(samples + i));
-        __m128i c = _mm_loadu_si128((const __m128i *)(coefficients + i));
-        sum = _mm256_add_epi32(sum, _mm256_zextsi128_si256(_mm_madd_epi16(x, c)));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+}
+
+/* Eight outputs from their sums, before they are limited. */
+TARGET static inline __m256i rounded(__m256i hi, __m256i lo, rc_resample_scale scale)
+{
+    __m256i sum = _mm256_add_epi32(hi, _mm256_srai_epi32(lo, scale.lo_bits));
+    sum = _mm256_add_epi32(sum, _mm256_set1_epi32(1 << (scale.hi_bits - 1)));
+    return _mm256_srai_epi32(sum, scale.hi_bits);
+}
+
+/* Stores `lanes` of sixteen outputs from `lane` on, limited; returns how many did not fit. */
+TARGET static inline size_t store(int16_t *out, const __m256i sums[2], size_t lane, size_t lanes)
+{
+    /* packing works in halves: quarters 0 2 1 3 */
+    __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(sums[0], sums[1]), 0xD8);
+    __m256i same_first = _mm256_cmpeq_epi32(sums[0], _mm256_cvtepi16_epi32(_mm256_castsi256_si128(packed)));
+    __m256i same_second = _mm256_cmpeq_epi32(sums[1], _mm256_cvtepi16_epi32(_mm256_extracti128_si256(packed, 1)));
+    unsigned differs = ~((unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(same_first)) |
+                         (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(same_second)) << 8);
+    differs &= ((1u << lanes) - 1) << lane;
+    if (lanes == 16) {
+        _mm256_storeu_si256((__m256i *)out, packed);
+    } else {
+        int16_t some[16];
+        _mm256_storeu_si256((__m256i *)some, packed);
+        memcpy(out, some + lane, lanes * sizeof(int16_t));
     }
-    return sum;
-}
-
-/* Four sums, each of eight lanes. */
-TARGET static inline __m128i sum4(__m256i a, __m256i b, __m256i c, __m256i d)
-{
-    __m256i all = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
-    return _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
-}
-
-TARGET void rc_resample_dot4_avx2(int32_t sums[4], const int16_t *const coefficients[4],
-                                  const int16_t *const samples[4], size_t count)
-{
-    __m128i four = sum4(products(coefficients[0], samples[0], count), products(coefficients[1], samples[1], count),
-                        products(coefficients[2], samples[2], count), products(coefficients[3], samples[3], count));
-    _mm_storeu_si128((__m128i *)sums, four);
-}
-
-TARGET size_t rc_resample_grid_avx2(int16_t *out, size_t count, const rc_resample_table *table,
-                                    rc_resample_walk walk, const int16_t *input)
-{
-    const rc_resample_table t = *table;
-    const __m128i half = _mm_set1_epi32(1 << (t.hi_bits - 1));
-    size_t clipped = 0;
-    for (size_t i = 0; i < count; i += 4) {
-        __m256i lo[4], hi[4];
-        size_t left = count - i;
-        for (size_t k = 0; k < 4; k++) {
-            const int16_t *x = input + walk.at;
-            lo[k] = products(t.lo + (walk.phase + 1) * t.taps, x, t.taps);
-            hi[k] = products(t.hi + (walk.phase + 1) * t.core, x + t.core_at, t.core);
-            if (k + 1 < left) /* else nothing is left: the same once more */
-                rc_resample_step(&walk, table);
-        }
-        __m128i sum = _mm_srai_epi32(sum4(lo[0], lo[1], lo[2], lo[3]), t.lo_bits);
-        sum = _mm_add_epi32(_mm_add_epi32(sum, half), sum4(hi[0], hi[1], hi[2], hi[3]));
-        sum = _mm_srai_epi32(sum, t.hi_bits);
-        __m128i limited = _mm_packs_epi32(sum, sum);
-        int same = _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(sum, _mm_cvtepi16_epi32(limited))));
-        int wanted = left >= 4 ? 15 : (1 << left) - 1;
-        int16_t four[8];
-        _mm_storeu_si128((__m128i *)four, limited);
-        memcpy(out + i, four, (left >= 4 ? 4 : left) * sizeof(int16_t));
-        if ((same & wanted) != wanted)
-            clipped += (size_t)__builtin_popcount((unsigned)(~same & wanted));
-    }
-    return clipped;
+    return differs ? (size_t)__builtin_popcount(differs) : 0;
 }
 
 /* Two coefficients in every lane. */
@@ -80,15 +53,7 @@ TARGET static inline __m256i pair(const int16_t *coefficients)
     return _mm256_set1_epi32(both);
 }
 
-/* Eight outputs from their two sums, before they are limited. */
-TARGET static inline __m256i rounded(__m256i hi, __m256i lo, const rc_resample_list *list)
-{
-    __m256i sum = _mm256_add_epi32(hi, _mm256_srai_epi32(lo, list->lo_bits));
-    sum = _mm256_add_epi32(sum, _mm256_set1_epi32(1 << (list->hi_bits - 1)));
-    return _mm256_srai_epi32(sum, list->hi_bits);
-}
-
-TARGET size_t rc_resample_lanes_avx2(int16_t *out, size_t count, const rc_resample_list *list, const int16_t *lanes)
+TARGET static size_t lanes_avx2(int16_t *out, size_t count, const rc_resample_list *list, const int16_t *lanes)
 {
     size_t clipped = 0;
     for (size_t i = 0; i < count; i += 16) {
@@ -100,36 +65,138 @@ TARGET size_t rc_resample_lanes_avx2(int16_t *out, size_t count, const rc_resamp
             __m256i hi_pair = pair(list->hi + 2 * j), lo_pair = pair(list->lo + 2 * j);
             for (int k = 0; k < 2; k++) {
                 __m256i x = load(at + list->offsets[j] + 16 * k);
-                hi[k] = _mm256_add_epi32(hi[k], _mm256_madd_epi16(x, hi_pair));
-                lo[k] = _mm256_add_epi32(lo[k], _mm256_madd_epi16(x, lo_pair));
+                hi[k] = with_products(hi[k], x, hi_pair);
+                lo[k] = with_products(lo[k], x, lo_pair);
             }
         }
         for (; j < list->pairs; j++) {
             __m256i lo_pair = pair(list->lo + 2 * j);
             for (int k = 0; k < 2; k++)
-                lo[k] = _mm256_add_epi32(lo[k], _mm256_madd_epi16(load(at + list->offsets[j] + 16 * k), lo_pair));
+                lo[k] = with_products(lo[k], load(at + list->offsets[j] + 16 * k), lo_pair);
         }
-        __m256i first = rounded(hi[0], lo[0], list), second = rounded(hi[1], lo[1], list);
-        /* packing works in halves: quarters 0 2 1 3 */
-        __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(first, second), 0xD8);
-        __m256i same_first = _mm256_cmpeq_epi32(first, _mm256_cvtepi16_epi32(_mm256_castsi256_si128(packed)));
-        __m256i same_second = _mm256_cmpeq_epi32(second, _mm256_cvtepi16_epi32(_mm256_extracti128_si256(packed, 1)));
-        unsigned same = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(same_first)) |
-                        (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(same_second)) << 8;
-        size_t left = count - i;
-        unsigned wanted = left >= 16 ? 0xFFFF : (1u << left) - 1;
-        if (left >= 16) {
-            _mm256_storeu_si256((__m256i *)(out + i), packed);
-        } else {
-            int16_t last[16];
-            _mm256_storeu_si256((__m256i *)last, packed);
-            memcpy(out + i, last, left * sizeof(int16_t));
-        }
-        if ((same & wanted) != wanted)
-            clipped += (size_t)__builtin_popcount(~same & wanted);
+        __m256i sums[2] = {rounded(hi[0], lo[0], list->scale), rounded(hi[1], lo[1], list->scale)};
+        clipped += store(out + i, sums, 0, count - i < 16 ? count - i : 16);
     }
     return clipped;
 }
+
+/* The samples of four outputs lie within 8: a shuffle puts each output's two next to each other. */
+TARGET static inline __m256i order_of(const uint16_t *starts)
+{
+    __m256i at = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)starts));
+    at = _mm256_slli_epi32(_mm256_sub_epi32(at, _mm256_shuffle_epi32(at, 0)), 1);
+    at = _mm256_or_si256(at, _mm256_slli_epi32(at, 8));
+    return _mm256_add_epi32(_mm256_or_si256(at, _mm256_slli_epi32(at, 16)), _mm256_set1_epi32(0x03020100));
+}
+
+TARGET static inline __m256i ordered(const int16_t *first, const int16_t *second, __m256i order)
+{
+    __m128i low = _mm_loadu_si128((const __m128i *)first), high = _mm_loadu_si128((const __m128i *)second);
+    return _mm256_shuffle_epi8(_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1), order);
+}
+
+TARGET static size_t cycle_avx2(int16_t *out, size_t count, const rc_resample_cycle *cycle, size_t k, const int16_t *x)
+{
+    const rc_resample_cycle c = *cycle;
+    const int16_t *origin = x - c.starts[k];
+    size_t clipped = 0;
+    for (size_t i = 0; i < count;) {
+        size_t group = k / 16, lane = k % 16;
+        size_t lanes = c.up - 16 * group < 16 ? c.up - 16 * group - lane : 16 - lane;
+        if (lanes > count - i)
+            lanes = count - i;
+        __m256i sums[2];
+        for (size_t half = 0; half < 2; half++) {
+            const uint16_t *starts = c.starts + 16 * group + 8 * half;
+            const int16_t *first = origin + starts[0], *second = origin + starts[4];
+            const int16_t *lo_at = c.lo + group * c.pairs * 32 + 16 * half;
+            const int16_t *hi_at = c.hi + group * c.core * 32 + 16 * half;
+            __m256i order = order_of(starts), lo = _mm256_setzero_si256(), hi = lo;
+            size_t j = 0;
+            for (; j < c.core_at; j++)
+                lo = with_products(lo, ordered(first + 2 * j, second + 2 * j, order), load(lo_at + 32 * j));
+            for (; j < c.core_at + c.core; j++) {
+                __m256i pairs = ordered(first + 2 * j, second + 2 * j, order);
+                lo = with_products(lo, pairs, load(lo_at + 32 * j));
+                hi = with_products(hi, pairs, load(hi_at + 32 * (j - c.core_at)));
+            }
+            for (; j < c.pairs; j++)
+                lo = with_products(lo, ordered(first + 2 * j, second + 2 * j, order), load(lo_at + 32 * j));
+            sums[half] = rounded(hi, lo, c.scale);
+        }
+        clipped += store(out + i, sums, lane, lanes);
+        i += lanes;
+        k += lanes;
+        if (k == c.up) {
+            k = 0;
+            origin += c.down;
+        }
+    }
+    return clipped;
+}
+
+/* Eight partial sums of each kind. */
+typedef struct {
+    __m256i lo, slope, curve, hi;
+} partial_sums;
+
+TARGET static inline partial_sums sums_at(const rc_resample_curves *c, const rc_resample_points *points, size_t i,
+                                          const int16_t *input)
+{
+    const int16_t *row = c->rows + points->cell[i] * c->size, *x = input + points->at[i];
+    const int16_t *slopes = row + c->taps, *curves = slopes + c->taps, *his = curves + c->taps;
+    const __m256i zero = _mm256_setzero_si256();
+    partial_sums sums = {zero, zero, zero, zero};
+    for (size_t t = 0; t < c->taps; t += 16) {
+        __m256i samples = load(x + t);
+        sums.lo = with_products(sums.lo, samples, load(row + t));
+        sums.slope = with_products(sums.slope, samples, load(slopes + t));
+        sums.curve = with_products(sums.curve, samples, load(curves + t));
+    }
+    for (size_t t = 0; t < c->core; t += 16)
+        sums.hi = with_products(sums.hi, load(x + c->core_at + t), load(his + t));
+    return sums;
+}
+
+/* The sums of four outputs. */
+TARGET static inline __m128i sum4(__m256i a, __m256i b, __m256i c, __m256i d)
+{
+    __m256i all = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+    return _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+}
+
+TARGET static size_t points_avx2(int16_t *out, size_t count, const rc_resample_curves *curves,
+                                 const rc_resample_points *points, const int16_t *input)
+{
+    const rc_resample_curves c = *curves;
+    const __m128i lo_bits = _mm_cvtsi32_si128(c.scale.lo_bits);
+    size_t clipped = 0;
+    for (size_t i = 0; i < count; i += 4) {
+        partial_sums p = sums_at(&c, points, i, input), q = sums_at(&c, points, i + 1, input);
+        partial_sums r = sums_at(&c, points, i + 2, input), s = sums_at(&c, points, i + 3, input);
+        __m128i u = _mm_loadu_si128((const __m128i *)(points->u + i));
+        __m128i moved = _mm_mullo_epi32(_mm_srai_epi32(sum4(p.curve, q.curve, r.curve, s.curve), 15), u);
+        moved = _mm_add_epi32(moved, sum4(p.slope, q.slope, r.slope, s.slope));
+        moved = _mm_mullo_epi32(_mm_srai_epi32(moved, 15), u);
+        __m128i sum = _mm_sra_epi32(sum4(p.lo, q.lo, r.lo, s.lo), lo_bits);
+        sum = _mm_add_epi32(sum, _mm_sra_epi32(moved, lo_bits));
+        sum = _mm_add_epi32(sum, sum4(p.hi, q.hi, r.hi, s.hi));
+        sum = _mm_add_epi32(sum, _mm_set1_epi32(1 << (c.scale.hi_bits - 1)));
+        sum = _mm_sra_epi32(sum, _mm_cvtsi32_si128(c.scale.hi_bits));
+        size_t left = count - i < 4 ? count - i : 4;
+        __m128i limited = _mm_packs_epi32(sum, sum);
+        __m128i same = _mm_cmpeq_epi32(sum, _mm_cvtepi16_epi32(limited));
+        unsigned differs = ~(unsigned)_mm_movemask_ps(_mm_castsi128_ps(same)) & ((1u << left) - 1);
+        int16_t some[8];
+        _mm_storeu_si128((__m128i *)some, limited);
+        memcpy(out + i, some, left * sizeof(int16_t));
+        if (differs)
+            clipped += (size_t)__builtin_popcount(differs);
+    }
+    return clipped;
+}
+
+const rc_resample_kernels rc_resample_avx2 = {lanes_avx2, cycle_avx2, points_avx2};
 
 #else
 typedef int rc_resample_avx2_is_not_for_this_machine;

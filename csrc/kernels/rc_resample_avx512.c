@@ -8,71 +8,23 @@
 
 #define TARGET RC_TARGET("avx512f,avx512bw,avx512vl,avx512vnni")
 
-/* Eight partial sums of `count` products. */
-TARGET static inline __m256i products(const int16_t *coefficients, const int16_t *samples, size_t count)
+TARGET static inline __m512i load(const int16_t *numbers)
 {
-    __m512i sum = _mm512_setzero_si512();
-    size_t i = 0;
-    for (; i + 32 <= count; i += 32)
-        sum = _mm512_dpwssd_epi32(sum, _mm512_loadu_si512(samples + i), _mm512_loadu_si512(coefficients + i));
-    __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(sum), _mm512_extracti64x4_epi64(sum, 1));
-    if (i + 16 <= count) {
-        half = _mm256_dpwssd_epi32(half, _mm256_loadu_si256((const __m256i *)(samples + i)),
-                                   _mm256_loadu_si256((const __m256i *)(coefficients + i)));
-        i += 16;
-    }
-    if (i < count) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(samples + i));
-        __m128i c = _mm_loadu_si128((const __m128i *)(coefficients + i));
-        half = _mm256_add_epi32(half, _mm256_zextsi128_si256(_mm_madd_epi16(x, c)));
-    }
-    return half;
+    return _mm512_loadu_si512(numbers);
 }
 
-/* Four sums, each of eight lanes. */
-TARGET static inline __m128i sum4(__m256i a, __m256i b, __m256i c, __m256i d)
+/* Sixteen outputs from their sums, before they are limited. */
+TARGET static inline __m512i rounded(__m512i hi, __m512i lo, rc_resample_scale scale)
 {
-    __m256i all = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
-    return _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+    __m512i sum = _mm512_add_epi32(hi, _mm512_srai_epi32(lo, (unsigned)scale.lo_bits));
+    sum = _mm512_add_epi32(sum, _mm512_set1_epi32(1 << (scale.hi_bits - 1)));
+    return _mm512_srai_epi32(sum, (unsigned)scale.hi_bits);
 }
 
-TARGET void rc_resample_dot4_avx512(int32_t sums[4], const int16_t *const coefficients[4],
-                                    const int16_t *const samples[4], size_t count)
+/* Which of the outputs do not fit. */
+TARGET static inline __mmask16 beyond(__m512i sum, __m256i limited)
 {
-    __m128i four = sum4(products(coefficients[0], samples[0], count), products(coefficients[1], samples[1], count),
-                        products(coefficients[2], samples[2], count), products(coefficients[3], samples[3], count));
-    _mm_storeu_si128((__m128i *)sums, four);
-}
-
-TARGET size_t rc_resample_grid_avx512(int16_t *out, size_t count, const rc_resample_table *table,
-                                      rc_resample_walk walk, const int16_t *input)
-{
-    const rc_resample_table t = *table;
-    const __m128i half = _mm_set1_epi32(1 << (t.hi_bits - 1));
-    size_t clipped = 0;
-    for (size_t i = 0; i < count; i += 4) {
-        __m256i lo[4], hi[4];
-        size_t left = count - i;
-        for (size_t k = 0; k < 4; k++) {
-            const int16_t *x = input + walk.at;
-            lo[k] = products(t.lo + (walk.phase + 1) * t.taps, x, t.taps);
-            hi[k] = products(t.hi + (walk.phase + 1) * t.core, x + t.core_at, t.core);
-            if (k + 1 < left) /* else nothing is left: the same once more */
-                rc_resample_step(&walk, table);
-        }
-        __m128i sum = _mm_srai_epi32(sum4(lo[0], lo[1], lo[2], lo[3]), t.lo_bits);
-        sum = _mm_add_epi32(_mm_add_epi32(sum, half), sum4(hi[0], hi[1], hi[2], hi[3]));
-        sum = _mm_srai_epi32(sum, t.hi_bits);
-        __m128i limited = _mm_packs_epi32(sum, sum);
-        int same = _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(sum, _mm_cvtepi16_epi32(limited))));
-        int wanted = left >= 4 ? 15 : (1 << left) - 1;
-        int16_t four[8];
-        _mm_storeu_si128((__m128i *)four, limited);
-        memcpy(out + i, four, (left >= 4 ? 4 : left) * sizeof(int16_t));
-        if ((same & wanted) != wanted)
-            clipped += (size_t)__builtin_popcount((unsigned)(~same & wanted));
-    }
-    return clipped;
+    return _mm512_cmpneq_epi32_mask(sum, _mm512_cvtepi16_epi32(limited));
 }
 
 /* Two coefficients in every lane. */
@@ -83,9 +35,8 @@ TARGET static inline __m512i pair(const int16_t *coefficients)
     return _mm512_set1_epi32(both);
 }
 
-TARGET size_t rc_resample_lanes_avx512(int16_t *out, size_t count, const rc_resample_list *list, const int16_t *lanes)
+TARGET static size_t lanes_avx512(int16_t *out, size_t count, const rc_resample_list *list, const int16_t *lanes)
 {
-    const __m512i half = _mm512_set1_epi32(1 << (list->hi_bits - 1));
     size_t clipped = 0;
     for (size_t i = 0; i < count; i += 32) {
         __m512i hi[2], lo[2];
@@ -95,7 +46,7 @@ TARGET size_t rc_resample_lanes_avx512(int16_t *out, size_t count, const rc_resa
         for (; j < list->both; j++) {
             __m512i hi_pair = pair(list->hi + 2 * j), lo_pair = pair(list->lo + 2 * j);
             for (int k = 0; k < 2; k++) {
-                __m512i x = _mm512_loadu_si512(at + list->offsets[j] + 32 * k);
+                __m512i x = load(at + list->offsets[j] + 32 * k);
                 hi[k] = _mm512_dpwssd_epi32(hi[k], x, hi_pair);
                 lo[k] = _mm512_dpwssd_epi32(lo[k], x, lo_pair);
             }
@@ -103,23 +54,171 @@ TARGET size_t rc_resample_lanes_avx512(int16_t *out, size_t count, const rc_resa
         for (; j < list->pairs; j++) {
             __m512i lo_pair = pair(list->lo + 2 * j);
             for (int k = 0; k < 2; k++)
-                lo[k] = _mm512_dpwssd_epi32(lo[k], _mm512_loadu_si512(at + list->offsets[j] + 32 * k), lo_pair);
+                lo[k] = _mm512_dpwssd_epi32(lo[k], load(at + list->offsets[j] + 32 * k), lo_pair);
         }
         for (size_t k = 0; k < 2 && i + 16 * k < count; k++) {
             size_t left = count - i - 16 * k;
             __mmask16 wanted = (__mmask16)(left >= 16 ? 0xFFFFu : (1u << left) - 1);
-            __m512i sum = _mm512_add_epi32(_mm512_add_epi32(hi[k], half),
-                                           _mm512_srai_epi32(lo[k], (unsigned)list->lo_bits));
-            sum = _mm512_srai_epi32(sum, (unsigned)list->hi_bits);
+            __m512i sum = rounded(hi[k], lo[k], list->scale);
             __m256i limited = _mm512_cvtsepi32_epi16(sum);
             _mm256_mask_storeu_epi16(out + i + 16 * k, wanted, limited);
-            __mmask16 differs = _mm512_mask_cmpneq_epi32_mask(wanted, sum, _mm512_cvtepi16_epi32(limited));
+            __mmask16 differs = beyond(sum, limited) & wanted;
             if (differs)
                 clipped += (size_t)__builtin_popcount(differs);
         }
     }
     return clipped;
 }
+
+/* A group's samples lie within 32: one permutation puts each output's two next to each other. */
+TARGET static inline __m512i order_of(const uint16_t *starts)
+{
+    __m512i at = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)starts));
+    at = _mm512_sub_epi32(at, _mm512_set1_epi32(starts[0]));
+    return _mm512_add_epi32(_mm512_or_si512(at, _mm512_slli_epi32(at, 16)), _mm512_set1_epi32(1 << 16));
+}
+
+TARGET static inline __m512i ordered(const int16_t *x, __m512i order)
+{
+    return _mm512_permutexvar_epi16(order, load(x));
+}
+
+TARGET static size_t cycle_avx512(int16_t *out, size_t count, const rc_resample_cycle *cycle, size_t k,
+                                  const int16_t *x)
+{
+    const rc_resample_cycle c = *cycle;
+    const int16_t *origin = x - c.starts[k];
+    size_t clipped = 0;
+    for (size_t i = 0; i < count;) {
+        size_t group = k / 16, lane = k % 16, j = 0;
+        size_t lanes = c.up - 16 * group < 16 ? c.up - 16 * group - lane : 16 - lane;
+        if (lanes > count - i)
+            lanes = count - i;
+        const uint16_t *starts = c.starts + 16 * group;
+        const int16_t *from = origin + starts[0];
+        const int16_t *lo_at = c.lo + group * c.pairs * 32, *hi_at = c.hi + group * c.core * 32;
+        __m512i order = order_of(starts), lo[3], hi = _mm512_setzero_si512();
+        lo[0] = lo[1] = lo[2] = hi;
+        for (; j < c.core_at; j++)
+            lo[0] = _mm512_dpwssd_epi32(lo[0], ordered(from + 2 * j, order), load(lo_at + 32 * j));
+        for (; j < c.core_at + c.core; j++) {
+            __m512i pairs = ordered(from + 2 * j, order);
+            lo[1] = _mm512_dpwssd_epi32(lo[1], pairs, load(lo_at + 32 * j));
+            hi = _mm512_dpwssd_epi32(hi, pairs, load(hi_at + 32 * (j - c.core_at)));
+        }
+        for (; j < c.pairs; j++)
+            lo[2] = _mm512_dpwssd_epi32(lo[2], ordered(from + 2 * j, order), load(lo_at + 32 * j));
+        __m512i sum = rounded(hi, _mm512_add_epi32(lo[0], _mm512_add_epi32(lo[1], lo[2])), c.scale);
+        __m256i limited = _mm512_cvtsepi32_epi16(sum);
+        __mmask16 differs = beyond(sum, limited);
+        if (lanes == 16) {
+            _mm256_storeu_si256((__m256i *)(out + i), limited);
+        } else {
+            int16_t some[16];
+            _mm256_storeu_si256((__m256i *)some, limited);
+            memcpy(out + i, some + lane, lanes * sizeof(int16_t));
+            differs &= (__mmask16)(((1u << lanes) - 1) << lane);
+        }
+        if (differs)
+            clipped += (size_t)__builtin_popcount(differs);
+        i += lanes;
+        k += lanes;
+        if (k == c.up) {
+            k = 0;
+            origin += c.down;
+        }
+    }
+    return clipped;
+}
+
+/* Sixteen partial sums of each kind. */
+typedef struct {
+    __m512i lo, slope, curve, hi;
+} partial_sums;
+
+TARGET static inline __m512i load_half(const int16_t *numbers)
+{
+    return _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i *)numbers));
+}
+
+TARGET static inline partial_sums sums_at(const rc_resample_curves *c, const rc_resample_points *points, size_t i,
+                                          const int16_t *input)
+{
+    const int16_t *row = c->rows + points->cell[i] * c->size, *x = input + points->at[i];
+    const int16_t *slopes = row + c->taps, *curves = slopes + c->taps, *his = curves + c->taps;
+    const __m512i zero = _mm512_setzero_si512();
+    partial_sums sums = {zero, zero, zero, zero};
+    size_t t = 0;
+    for (; t + 32 <= c->taps; t += 32) {
+        __m512i samples = load(x + t);
+        sums.lo = _mm512_dpwssd_epi32(sums.lo, samples, load(row + t));
+        sums.slope = _mm512_dpwssd_epi32(sums.slope, samples, load(slopes + t));
+        sums.curve = _mm512_dpwssd_epi32(sums.curve, samples, load(curves + t));
+    }
+    if (t < c->taps) {
+        __m512i samples = load_half(x + t);
+        sums.lo = _mm512_dpwssd_epi32(sums.lo, samples, load_half(row + t));
+        sums.slope = _mm512_dpwssd_epi32(sums.slope, samples, load_half(slopes + t));
+        sums.curve = _mm512_dpwssd_epi32(sums.curve, samples, load_half(curves + t));
+    }
+    for (t = 0; t + 32 <= c->core; t += 32)
+        sums.hi = _mm512_dpwssd_epi32(sums.hi, load(x + c->core_at + t), load(his + t));
+    if (t < c->core)
+        sums.hi = _mm512_dpwssd_epi32(sums.hi, load_half(x + c->core_at + t), load_half(his + t));
+    return sums;
+}
+
+/* Adds neighbours of two registers: within quarters, a and b in turns. */
+TARGET static inline __m512i fold(__m512i a, __m512i b)
+{
+    return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+}
+
+/* Partial sums of four outputs in each quarter. */
+TARGET static inline __m512i fold4(__m512i a, __m512i b, __m512i c, __m512i d)
+{
+    __m512i first = fold(a, b), second = fold(c, d);
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second));
+}
+
+/* Adds neighbouring quarters: two of a, then two of b. */
+TARGET static inline __m512i fold_quarters(__m512i a, __m512i b)
+{
+    return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xDD));
+}
+
+TARGET static size_t points_avx512(int16_t *out, size_t count, const rc_resample_curves *curves,
+                                   const rc_resample_points *points, const int16_t *input)
+{
+    const rc_resample_curves c = *curves;
+    const __m128i lo_bits = _mm_cvtsi32_si128(c.scale.lo_bits);
+    size_t clipped = 0;
+    for (size_t i = 0; i < count; i += 4) {
+        partial_sums p = sums_at(&c, points, i, input), q = sums_at(&c, points, i + 1, input);
+        partial_sums r = sums_at(&c, points, i + 2, input), s = sums_at(&c, points, i + 3, input);
+        __m512i low = fold_quarters(fold4(p.lo, q.lo, r.lo, s.lo), fold4(p.slope, q.slope, r.slope, s.slope));
+        __m512i high = fold_quarters(fold4(p.curve, q.curve, r.curve, s.curve), fold4(p.hi, q.hi, r.hi, s.hi));
+        __m512i all = fold_quarters(low, high);
+        __m128i u = _mm_loadu_si128((const __m128i *)(points->u + i));
+        __m128i moved = _mm_mullo_epi32(_mm_srai_epi32(_mm512_extracti32x4_epi32(all, 2), 15), u);
+        moved = _mm_add_epi32(moved, _mm512_extracti32x4_epi32(all, 1));
+        moved = _mm_mullo_epi32(_mm_srai_epi32(moved, 15), u);
+        __m128i sum = _mm_add_epi32(_mm_sra_epi32(_mm512_castsi512_si128(all), lo_bits), _mm_sra_epi32(moved, lo_bits));
+        sum = _mm_add_epi32(sum, _mm512_extracti32x4_epi32(all, 3));
+        sum = _mm_add_epi32(sum, _mm_set1_epi32(1 << (c.scale.hi_bits - 1)));
+        sum = _mm_sra_epi32(sum, _mm_cvtsi32_si128(c.scale.hi_bits));
+        size_t left = count - i;
+        __mmask8 wanted = (__mmask8)(left >= 4 ? 15 : (1 << left) - 1);
+        __m128i limited = _mm_cvtsepi32_epi16(sum);
+        _mm_mask_storeu_epi16(out + i, wanted, limited);
+        unsigned differs = _mm_mask_cmpneq_epi32_mask(wanted, sum, _mm_cvtepi16_epi32(limited));
+        if (differs)
+            clipped += (size_t)__builtin_popcount(differs);
+    }
+    return clipped;
+}
+
+const rc_resample_kernels rc_resample_avx512 = {lanes_avx512, cycle_avx512, points_avx512};
 
 #else
 typedef int rc_resample_avx512_is_not_for_this_machine;

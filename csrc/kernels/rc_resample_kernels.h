@@ -1,5 +1,12 @@
-/* The resampler's inner loops. All sums are of integers that cannot overflow 32 bits, so their
- * order does not matter and every implementation gives the same output. */
+/* The resampler's inner loops, for three arrangements of its filter's coefficients.
+ *
+ * A coefficient is a fixed-point number of hi_bits + lo_bits fractional bits. The outer ones are
+ * small and fit 16 bits; the few large ones in the middle, the core, are hi * 2^lo_bits + lo. All
+ * sums are of integers that cannot overflow 32 bits, so their order does not matter and every
+ * implementation gives the same output, which is
+ *
+ *     (sum of hi * x + (sum of lo * x >> lo_bits) + half) >> hi_bits, limited to 16 bits.
+ */
 #ifndef RC_RESAMPLE_KERNELS_H
 #define RC_RESAMPLE_KERNELS_H
 
@@ -8,64 +15,70 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Coefficients whose products are summed in 32 bits at most. */
-#define RC_RESAMPLE_SEGMENT 512
+/* Samples beyond what an output depends on that kernels may read, after the last and before the
+ * first. */
+#define RC_RESAMPLE_SLACK 64
 
-/* Four sums of `count` products each, where `count` is a multiple of 8. */
-typedef void rc_resample_dot4(int32_t sums[4], const int16_t *const coefficients[4], const int16_t *const samples[4],
-                              size_t count);
-
-/* All phases of the filter: rows of `taps` (lo) and of `core` coefficients (hi, of the taps from
- * core_at on); a coefficient is hi * 2^lo_bits + lo. */
 typedef struct {
-    const int16_t *lo, *hi;
-    size_t taps, core_at, core, phases;
     int hi_bits, lo_bits;
-} rc_resample_table;
+} rc_resample_scale;
 
-/* From one output to the next: `whole` samples and `part` phases on. */
+/* One phase of the filter as a list of tap pairs without those that are zero. Pair j of output i
+ * meets the two samples at lanes + offsets[j] + 2 * i; the hi parts are zero from pair `both` on. */
 typedef struct {
-    size_t at, phase, whole, part;
-} rc_resample_walk;
-
-/* Outputs one after the other, each from the samples at input + at and its row, rounded and
- * limited as below; for filters of one segment. Returns how many had to be limited. */
-typedef size_t rc_resample_grid(int16_t *out, size_t count, const rc_resample_table *table, rc_resample_walk walk,
-                                const int16_t *input);
-
-/* One phase of the filter as a list of tap pairs without the pairs that are zero. Pair j of output
- * i meets the two samples at lanes + offsets[j] + 2 * i; its coefficients are
- * hi * 2^lo_bits + lo, where the hi ones are zero from pair `both` on. */
-typedef struct {
+    rc_resample_scale scale;
     const uint32_t *offsets;
     const int16_t *lo, *hi; /* two for each pair */
     size_t both, pairs;
-    int hi_bits, lo_bits;
 } rc_resample_list;
 
-/* The same phase for many outputs, one in each 32-bit lane:
- * out[i] = (sum of hi * x + (sum of lo * x >> lo_bits) + half) >> hi_bits, limited to 16 bits.
- * Returns how many had to be limited. May read RC_RESAMPLE_SLACK samples beyond the last lane. */
-typedef size_t rc_resample_lanes(int16_t *out, size_t count, const rc_resample_list *list, const int16_t *lanes);
-#define RC_RESAMPLE_SLACK 64
+/* All phases in the order of the outputs, which begin anew after `up` of them and `down` input
+ * samples, in groups of 16 lanes: lo[group][pair][lane][2], and hi the same of `core` pairs from
+ * pair core_at on. Output k's first sample is starts[k] after that of output 0; ratios of at most
+ * 2 input samples to an output, so that a group's samples are near each other. */
+enum { RC_RESAMPLE_GROUP = 16 };
+typedef struct {
+    rc_resample_scale scale;
+    size_t up, down, pairs, core_at, core;
+    uint16_t *starts;
+    int16_t *lo, *hi;
+} rc_resample_cycle;
 
-static inline void rc_resample_step(rc_resample_walk *walk, const rc_resample_table *table)
-{
-    walk->at += walk->whole;
-    walk->phase += walk->part;
-    if (walk->phase >= table->phases) {
-        walk->phase -= table->phases;
-        walk->at++;
-    }
-}
+/* The filter between its phases: for each of `cells` parts of an input sample a row of `size`
+ * numbers, which are `taps` of lo, slope and curve each and `core` of hi, for the taps from core_at
+ * on. With u / 2^15 from -1 to 1 in a cell, what the slopes and curves add to the sum of lo is
+ *
+ *     ((((sum of curve * x) >> 15) * u + sum of slope * x) >> 15) * u. */
+typedef struct {
+    rc_resample_scale scale;
+    size_t cells, size, taps, core_at, core;
+    int16_t *rows;
+} rc_resample_curves;
 
+/* Where outputs lie: their first samples, cells, and u in them. */
+enum { RC_RESAMPLE_POINTS = 64 };
+typedef struct {
+    uint32_t at[RC_RESAMPLE_POINTS], cell[RC_RESAMPLE_POINTS];
+    int32_t u[RC_RESAMPLE_POINTS];
+} rc_resample_points;
+
+/* Each makes `count` outputs and returns how many had to be limited. */
+typedef struct {
+    /* Outputs of one phase. */
+    size_t (*lanes)(int16_t *out, size_t count, const rc_resample_list *list, const int16_t *lanes);
+    /* Outputs from number k of the cycle on, whose first sample is x. */
+    size_t (*cycle)(int16_t *out, size_t count, const rc_resample_cycle *cycle, size_t k, const int16_t *x);
+    /* Outputs anywhere; what follows the last point up to a multiple of 4 lies in the input too. */
+    size_t (*points)(int16_t *out, size_t count, const rc_resample_curves *curves, const rc_resample_points *points,
+                     const int16_t *input);
+} rc_resample_kernels;
+
+extern const rc_resample_kernels rc_resample_plain;
 #ifdef RC_X86
-rc_resample_dot4 rc_resample_dot4_avx2, rc_resample_dot4_avx512;
-rc_resample_grid rc_resample_grid_avx2, rc_resample_grid_avx512;
-rc_resample_lanes rc_resample_lanes_avx2, rc_resample_lanes_avx512;
+extern const rc_resample_kernels rc_resample_avx2, rc_resample_avx512;
 #endif
 #ifdef RC_ARM64
-rc_resample_dot4 rc_resample_dot4_neon;
+extern const rc_resample_kernels rc_resample_neon;
 #endif
 
 #endif

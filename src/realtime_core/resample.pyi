@@ -42,7 +42,7 @@ class Resampler:
     def adjust(self, ppm: float, /) -> None:
         """From now on take the true input rate to be `rate_in * (1 + ppm / 1e6)`, against clock drift.
 
-        Nothing clicks; each output sample then costs some 60 ns. Raises ValueError beyond
+        Nothing clicks; an output sample then costs several times as much. Raises ValueError beyond
         +-10000. Survives `flush`, is taken back by `reset`.
         """
 
