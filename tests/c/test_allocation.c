@@ -1,6 +1,7 @@
 /* Only *_new allocates and only *_free frees: a counting allocator watches the data path. */
 #include "check.h"
 #include "rc_base64.h"
+#include "rc_bridge.h"
 #include "rc_duplex.h"
 #include "rc_delta.h"
 #include "rc_echo.h"
@@ -61,6 +62,10 @@ int main(void)
     rc_resample *resample = rc_resample_new(48000, 24000, RC_RESAMPLE_BEST);
     rc_duplex_config config = {48000, 2, 2, 4096, 4096, 4096};
     rc_duplex *duplex = rc_duplex_new(&config);
+    rc_duplex_config mono_config = {48000, 1, 1, 4096, 4096, 4096};
+    rc_duplex *mono = rc_duplex_new(&mono_config);
+    rc_bridge_config bridge_config = {48000, 16000, 44100, 2, 2, 1, 0, 160, 441};
+    rc_bridge *bridge = rc_bridge_new(mono, &bridge_config);
     rc_gate_config gate_config = {48000, RC_WIRE_PCM, 24000, RC_GATE_GATED, 20, 300, 100, 30, 0.1f, 0.05f, NULL};
     rc_gate *gate = rc_gate_new(&gate_config);
     rc_gate_chunk chunk;
@@ -84,6 +89,8 @@ int main(void)
         rc_duplex_flush(duplex);
         rc_echo_process(echo, somebody, samples, more, random_below(&random, 4800));
         rc_echo_reset(echo);
+        rc_bridge_capture_callback(samples, NULL, 160, &(rc_stream_time){0, 1 + turn * 0.01, 0}, 0, bridge);
+        rc_bridge_callback(NULL, more, 441, &(rc_stream_time){0, 1 + turn * 0.01, 0}, 0, bridge);
         rc_pcm_gain(more, 480, 0, 1);
         rc_pcm_mix_down(more, samples, 480, 2);
         rc_g711_encode_ulaw(bytes, samples, 480);
@@ -112,6 +119,8 @@ int main(void)
     rc_resample_free(resample);
     rc_duplex_free(duplex);
     rc_echo_free(echo);
+    rc_bridge_free(bridge);
+    rc_duplex_free(mono);
     CHECK(calls > before);
     return 0;
 }
