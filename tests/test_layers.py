@@ -99,7 +99,7 @@ def test_sans_io_modules_have_no_clock_and_no_socket(module: str) -> None:
     ("package", "home"),
     [
         ("websockets", "_socket.py"),
-        ("sounddevice", "audio/device.py"),
+        ("sounddevice", "audio/portaudio.py"),
         ("strands", "strands"),
         ("aiohttp", "server"),
         ("pocketsphinx", "server"),

@@ -7,7 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from realtime_voice.audio.wire import Heard, PlayoutDrained, PlayoutStarted, SpeechStarted, SpeechStopped, Wire
+    from realtime_voice.audio.wire import (
+        DeviceLost,
+        DeviceRestored,
+        Heard,
+        MicrophoneSilent,
+        PlayoutDrained,
+        PlayoutStarted,
+        SpeechStarted,
+        SpeechStopped,
+        Wire,
+    )
     from realtime_voice.errors import (
         AudioDeviceError,
         AuthenticationError,
@@ -44,11 +54,14 @@ __all__ = [
     "ConfigurationError",
     "ConnectError",
     "ConnectionClosed",
+    "DeviceLost",
+    "DeviceRestored",
     "Error",
     "Event",
     "Heard",
     "Interrupted",
     "LocalProtocolError",
+    "MicrophoneSilent",
     "PlayoutDrained",
     "PlayoutStarted",
     "RealtimeError",

@@ -171,7 +171,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _devices(_: argparse.Namespace) -> int:
-    from realtime_voice.audio.device import devices
+    from realtime_voice.audio import devices
 
     listed = devices()
     if not listed:
@@ -209,7 +209,7 @@ def _check_core() -> bool:
 
 
 def _check_sound() -> bool:
-    from realtime_voice.audio.device import devices
+    from realtime_voice.audio import devices
     from realtime_voice.errors import AudioDeviceError
 
     try:

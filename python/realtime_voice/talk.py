@@ -16,8 +16,8 @@ import msgspec
 
 from realtime_voice import endpoint
 from realtime_voice.audio import AudioEvent, DeviceAudioIO, FileAudioIO, SplitAudioIO
-from realtime_voice.audio.device import INSTEAD
 from realtime_voice.audio.engine import EngineAudioIO
+from realtime_voice.audio.portaudio import INSTEAD
 from realtime_voice.console import Console
 from realtime_voice.errors import AudioDeviceError
 from realtime_voice.events import (

@@ -75,23 +75,23 @@ cdef class Bridge:
     def state_address(self):
         return <uintptr_t> self.bridge
 
-    def process(self, captured, Py_ssize_t frames, *, double time=0.0):
+    def process(self, captured, Py_ssize_t frames, *, double time=0.0, bint play=True):
         cdef Py_buffer view
         cdef rc_stream_time times
         times.input_adc_time = times.output_dac_time = 0.0
         times.current_time = time
         _check("frames", frames, 0, _MAX_BLOCK)
-        played = PyBytes_FromStringAndSize(NULL, frames * self.playout_channels * 2)
+        played = PyBytes_FromStringAndSize(NULL, frames * self.playout_channels * 2 if play else 0)
+        cdef char *output = PyBytes_AS_STRING(played) if play else NULL
         if captured is None:
-            rc_bridge_callback(NULL, PyBytes_AS_STRING(played), <unsigned long> frames, &times, 0, self.bridge)
+            rc_bridge_callback(NULL, output, <unsigned long> frames, &times, 0, self.bridge)
             return played
         borrow_samples(captured, &view)
         try:
             if count_of(&view) != <size_t> (frames * self.capture_channels):
                 raise ValueError(f"{frames} frames of {self.capture_channels} channels are "
                                  f"{frames * self.capture_channels} samples, got {count_of(&view)}")
-            rc_bridge_callback(samples_of(&view), PyBytes_AS_STRING(played), <unsigned long> frames, &times, 0,
-                               self.bridge)
+            rc_bridge_callback(samples_of(&view), output, <unsigned long> frames, &times, 0, self.bridge)
             return played
         finally:
             PyBuffer_Release(&view)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from realtime_core.bridge import Bridge
 from realtime_core.duplex import Duplex
 

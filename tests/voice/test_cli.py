@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import websockets.asyncio.server
 from realtime_voice import cli, talk
-from realtime_voice.audio import FileAudioIO, SplitAudioIO, VirtualAudioIO, device
+from realtime_voice.audio import DeviceAudioIO, FileAudioIO, SplitAudioIO, VirtualAudioIO, portaudio
 from realtime_voice.cli import main
 from realtime_voice.console import Console
 from realtime_voice.errors import AudioDeviceError
@@ -209,7 +209,7 @@ def test_without_sound_the_error_says_what_else_to_do(capsys, monkeypatch):
     def missing():
         raise AudioDeviceError("PortAudio is not installed: apt-get install libportaudio2; or use files: --input FILE")
 
-    monkeypatch.setattr(device, "_sounddevice", missing)
+    monkeypatch.setattr(portaudio, "_sounddevice", missing)
     error = fails(capsys, "talk", "--agent", "session", "--url", "ws://127.0.0.1:9")
     assert "libportaudio2" in error
     assert "--input FILE" in error
@@ -220,10 +220,10 @@ def test_without_sound_the_error_says_what_else_to_do(capsys, monkeypatch):
 
 def test_typing_without_a_speaker_needs_no_file(capsys, monkeypatch):
     def missing():
-        raise AudioDeviceError(f"PortAudio is not installed; {device.INSTEAD}")
+        raise AudioDeviceError(f"PortAudio is not installed; {portaudio.INSTEAD}")
 
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    monkeypatch.setattr(device, "_sounddevice", missing)
+    monkeypatch.setattr(portaudio, "_sounddevice", missing)
     error = fails(capsys, "talk", "--text", "--agent", "session", "--url", "ws://127.0.0.1:9")
     assert "--output none" in error
     assert "--input" not in error
@@ -360,13 +360,13 @@ async def test_audio_sides_are_those_asked_for(speech, tmp_path):
     def sides(**options):
         return talk.open_audio(talk.TalkOptions(**options))
 
-    assert isinstance(sides(), device.DeviceAudioIO)
+    assert isinstance(sides(), DeviceAudioIO)
     assert isinstance(sides(input=str(speech), output=str(tmp_path / "o.wav")), FileAudioIO)
     assert isinstance(sides(input="none", output="none"), FileAudioIO)
     mixed = sides(input=str(speech))
     assert isinstance(mixed, SplitAudioIO)
-    assert isinstance(mixed.speaker, device.DeviceAudioIO)
-    assert isinstance(sides(output="none").microphone, device.DeviceAudioIO)
+    assert isinstance(mixed.speaker, DeviceAudioIO)
+    assert isinstance(sides(output="none").microphone, DeviceAudioIO)
 
 
 async def test_a_conversation_knows_when_nothing_goes_on(capsys):

@@ -238,7 +238,7 @@ def test_wrong_arguments_are_found_before_anything_connects() -> None:
 
 async def test_audio_side_that_does_not_open_ends_the_start(peer: Any) -> None:
     class Broken(PushAudioIO):
-        def _open(self) -> None:
+        async def _open(self) -> None:
             raise OSError("no microphone")
 
     with pytest.raises(OSError, match="no microphone"):

@@ -6,16 +6,20 @@ session -> `playout` -> the same source's speaker, with `recorder` listening to 
 
 from realtime_voice.audio.base import AudioIO
 from realtime_voice.audio.clock import Clock, LoopClock
-from realtime_voice.audio.device import Device, DeviceAudioIO, devices
+from realtime_voice.audio.device import DeviceAudioIO
 from realtime_voice.audio.file import FileAudioIO
 from realtime_voice.audio.playout import Playout
+from realtime_voice.audio.portaudio import Device, devices
 from realtime_voice.audio.push import PushAudioIO
 from realtime_voice.audio.split import SplitAudioIO
 from realtime_voice.audio.virtual import VirtualAudioIO
 from realtime_voice.audio.wav import WavWriter, read_wav
 from realtime_voice.audio.wire import (
     AudioEvent,
+    DeviceLost,
+    DeviceRestored,
     Heard,
+    MicrophoneSilent,
     PlayoutDrained,
     PlayoutStarted,
     SpeechStarted,
@@ -29,9 +33,12 @@ __all__ = [
     "Clock",
     "Device",
     "DeviceAudioIO",
+    "DeviceLost",
+    "DeviceRestored",
     "FileAudioIO",
     "Heard",
     "LoopClock",
+    "MicrophoneSilent",
     "Playout",
     "PlayoutDrained",
     "PlayoutStarted",

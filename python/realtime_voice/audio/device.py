@@ -1,95 +1,65 @@
-"""Sound cards: PortAudio, as sounddevice brings it, calls the core's own callback."""
+"""Microphone and speaker of this machine, through whatever happens to them."""
 
+import asyncio
+import logging
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-import msgspec
-from typing_extensions import Unpack
+from typing_extensions import Buffer, Unpack
 
-from realtime_core.duplex import Duplex
+from realtime_core.bridge import Bridge
+from realtime_voice.audio import portaudio
 from realtime_voice.audio.clock import Clock
 from realtime_voice.audio.engine import GateOptions
-from realtime_voice.audio.ticked import TickedAudioIO
+from realtime_voice.audio.portaudio import SIDES, Choice, Streams, in_thread
+from realtime_voice.audio.ticked import HOP_S, TickedAudioIO
+from realtime_voice.audio.wire import DeviceLost, DeviceRestored, MicrophoneSilent
 from realtime_voice.errors import AudioDeviceError
 
 LINUX: Final = sys.platform.startswith("linux")
 BLOCK_S: Final = 0.02 if LINUX else 0.01
 """On Linux a normal-priority callback thread must survive a busy machine."""
+LOW_BLOCK_S: Final = 0.01
+LEAST_BLOCK_S: Final = 0.0025
 BLOCKS_OF_LATENCY: Final = 3
 """On Linux: a third of the latency is the length that PortAudio and ALSA run in. Blocks of another are packed anew,
 and a stream of both sides then begins with a click of stale memory."""
-RATES: Final = (48000, 44100, 24000, 16000, 32000, 96000, 22050, 8000)
-HOPS_PER_CHECK: Final = 20
 DELAYS_AVERAGED: Final = 10
-INSTEAD: Final = "or use files: --input FILE --output FILE (in a program: FileAudioIO)"
 
-ADVICE: Final = f"`realtime devices` lists what there is, {INSTEAD}"
+BLOCKS_TO_DEATH: Final = 3
+DEAD_S: Final = 0.3
+"""A stream without a callback for so long, and for three blocks, is dead; a busy machine may be late by less."""
+START_S: Final = 2.0
+"""How long the first callback may take: a headset by radio wakes up slowly."""
+HOPS_PER_CHECK: Final = 10
+FIRST_RETRY_S: Final = 0.25
+LAST_RETRY_S: Final = 2.0
+CLOSING_S: Final = 1.0
+SILENT_S: Final = 2.5
+"""A microphone that gave nothing but zeros for so long is said to be silent."""
+MAKE_UP_S: Final = 1.0
+"""Silence made up for in one go at most: longer leaps of the clock are a machine that slept."""
 
+Latency = Literal["low", "safe"] | int
 
-class Device(msgspec.Struct, frozen=True):
-    """A sound device as PortAudio lists it."""
-
-    index: int
-    name: str
-    host_api: str
-    input_channels: int
-    output_channels: int
-    rate: int
-    """The rate it prefers, samples per second."""
-    input_latency_ms: float
-    """The lowest it offers."""
-    output_latency_ms: float
-    """The lowest it offers."""
-    default_input: bool
-    default_output: bool
-
-
-def devices() -> list[Device]:
-    """List the sound devices there are, maybe none. Raises AudioDeviceError without PortAudio."""
-    sounddevice = _sounddevice()
-    host_apis = sounddevice.query_hostapis()
-    default_input, default_output = sounddevice.default.device
-    if default_input < 0 and default_output < 0 and host_apis:
-        default_input = host_apis[0]["default_input_device"]
-        default_output = host_apis[0]["default_output_device"]
-    return [
-        Device(
-            index=index,
-            name=device["name"],
-            host_api=host_apis[device["hostapi"]]["name"],
-            input_channels=device["max_input_channels"],
-            output_channels=device["max_output_channels"],
-            rate=int(device["default_samplerate"]),
-            input_latency_ms=device["default_low_input_latency"] * 1000.0,
-            output_latency_ms=device["default_low_output_latency"] * 1000.0,
-            default_input=index == default_input,
-            default_output=index == default_output,
-        )
-        for index, device in enumerate(sounddevice.query_devices())
-    ]
-
-
-def _sounddevice() -> Any:
-    try:
-        import sounddevice  # type: ignore[import-untyped]
-    except OSError as error:  # the package is there, the library it loads is not
-        raise AudioDeviceError(
-            "PortAudio is not installed: apt-get install libportaudio2 (Debian, Ubuntu), "
-            f"dnf install portaudio (Fedora), brew install portaudio (macOS); {INSTEAD}"
-        ) from error
-    except ImportError as error:
-        raise AudioDeviceError(f"sounddevice is not installed: pip install sounddevice; {INSTEAD}") from error
-    return sounddevice
+_logger = logging.getLogger(__name__)
 
 
 class DeviceAudioIO(TickedAudioIO):
-    """Microphone and speaker of this machine as one duplex stream, opened when the session starts.
+    """Microphone and speaker of this machine, opened when the session starts.
 
-    The stream calls the C core, which never waits for Python. Each side is chosen by index, by part of
-    its name, or None for the default; False leaves it out. The device runs at a rate of its own, in
-    blocks of `block_s` seconds; `latency` is seconds, "low" or "high" for the device's own idea of it, or None
-    for three blocks on Linux and "low" elsewhere.
+    Their streams call the C core, which never waits for Python. Each side is chosen by number, by part of its name, or
+    None for the default; False leaves it out. Each device runs at a rate and number of channels of its own;
+    `input_channel` and `output_channel` choose one of these, from 1, and 0 takes the mean of all and plays on all.
+    `latency` is "low" (10 ms blocks and what the device offers at best), "safe" (room for a busy machine) or
+    milliseconds; by default "safe" on Linux and "low" elsewhere. `block_s` sets the length of a block alone.
+
+    A device that was unplugged, stopped or is silent in death is noticed within half a second and opened again, or the
+    default in its place, with positions and what waits to be played kept: `DeviceLost` and `DeviceRestored` tell of
+    it. Meanwhile the microphone counts as silent and the speaker stands still. After `patience_s` without any device
+    `captured` raises AudioDeviceError.
     """
 
     def __init__(
@@ -97,120 +67,115 @@ class DeviceAudioIO(TickedAudioIO):
         *,
         input_device: int | str | Literal[False] | None = None,
         output_device: int | str | Literal[False] | None = None,
-        latency: float | Literal["low", "high"] | None = None,
-        block_s: float = BLOCK_S,
+        input_channel: int = 0,
+        output_channel: int = 0,
+        latency: Latency | None = None,
+        block_s: float | None = None,
+        patience_s: float = 60.0,
         record: str | Path | None = None,
         clock: Clock | None = None,
         **gate: Unpack[GateOptions],
     ) -> None:
         if input_device is False and output_device is False:
             raise ValueError("input_device and output_device are both left out: one of them must be a device")
-        if not 0.001 <= block_s <= 1.0:
-            raise ValueError(f"block_s must be 0.001 to 1.0 seconds, got {block_s}")
+        for name, channel in (("input_channel", input_channel), ("output_channel", output_channel)):
+            if not 0 <= channel <= 32:
+                raise ValueError(f"{name} must be 0 (all) or a channel from 1 to 32, got {channel}")
         super().__init__(record=record, clock=clock, **gate)
-        self._devices = input_device, output_device
-        self._latency = latency or (BLOCKS_OF_LATENCY * block_s if LINUX else "low")
-        self._block_s = block_s
-        self._stream: Any = None
-        self._hops = 0
-        self._output_delay_s = 0.0
+        self._latency, self._block_s = _settled(latency, block_s)
+        self._wanted = input_device, output_device
+        self._channels = input_channel, output_channel
+        self._patience_s = patience_s
+        self._streams: Streams | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self.missed_s = 0.0
+        """Seconds in which there was no device: the microphone was not heard, the speaker stood still."""
 
-    def _open(self) -> None:
-        sounddevice = _sounddevice()
-        rate, channels = self._settle(sounddevice)
-        capture_channels, playout_channels = channels
-        duplex = self._assemble(rate, capture_channels=capture_channels or 1, playout_channels=playout_channels or 1)
+    # Opening
+
+    async def _open(self) -> None:
         try:
-            self._stream = self._open_stream(sounddevice, duplex, rate, channels)
-            self._stream.start()
-        except sounddevice.PortAudioError as error:
-            self._close()
-            raise self._refusal(error) from error
-        latency = self._stream.latency
-        both = latency if isinstance(latency, tuple) else (latency, latency)
+            choice = await in_thread(self._choose, self._wanted)
+        except AudioDeviceError:
+            await in_thread(portaudio.rescan)  # it may have come since the program began
+            choice = await in_thread(self._choose, self._wanted)
+        self._assemble(choice.rate)
+        self._idle = Bridge(self.duplex, capture_rate=choice.rate, playout_rate=choice.rate)
+        # By name from now on: numbers change when devices come and go.
+        self._names = tuple(side and side.device.name for side in choice)
+        self._use(await in_thread(self._opened, choice))
+
+    def _choose(self, wanted: tuple[int | str | Literal[False] | None, ...]) -> Choice:
+        microphone, speaker = (
+            None if device is False else portaudio.choose(device, side, channel=channel)
+            for device, side, channel in zip(wanted, SIDES, self._channels, strict=True)
+        )
+        return portaudio.agree(microphone, speaker)
+
+    def _opened(self, choice: Choice) -> Streams:
+        return Streams(self.duplex, choice, latency=self._latency, block_s=self._block_s)
+
+    def _use(self, streams: Streams) -> None:
+        self._streams = streams
+        self._input_latency_s = streams.input_latency_s
         # A block's first sample sounds one latency after the device took it: count from its middle.
-        self._input_latency_s, self.playout.latency_s = both[0], both[1] + self._block_s / 2
+        self.playout.latency_s = streams.output_latency_s + self._block_s / 2
         self._output_delay_s = 0.0
+        self._blocks = streams.blocks
+        self._started = False
+        self._still = [0.0, 0.0]
+        self._looked = self._heard_at = self._clock.time()
+        self._hops = 0
+        self._zeros = 0
 
-    def _open_stream(self, sounddevice: Any, duplex: Duplex, rate: int, channels: tuple[int, int]) -> Any:
-        from cffi import FFI  # type: ignore[import-untyped]  # comes with sounddevice
+    async def _close(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._opening
+            self._opening = None
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            await self._closed(streams)
 
-        sides = [(device, count) for device, count in zip(self._devices, channels, strict=True) if device is not False]
-        kind = "duplex" if len(sides) == 2 else "input" if channels[0] else "output"
-        device, count = sides[0] if len(sides) == 1 else tuple(zip(*sides, strict=True))
-        # Documented by sounddevice for this very use; the only underscored name, and in this one place.
-        return sounddevice._StreamBase(  # noqa: SLF001
-            kind=kind,
-            samplerate=rate,
-            blocksize=round(rate * self._block_s),
-            device=device,
-            channels=count,
-            dtype="int16",
-            latency=self._latency,
-            callback=FFI().cast("void *", duplex.callback_address),
-            userdata=FFI().cast("void *", duplex.state_address),
-        )
+    async def _closed(self, streams: Streams) -> None:
+        try:
+            await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(in_thread(streams.close))), CLOSING_S)
+        except TimeoutError:
+            _logger.warning("the sound device does not close")
 
-    def _settle(self, sounddevice: Any) -> tuple[int, tuple[int, int]]:
-        """Find a rate and channel counts both devices accept; a side left out has 0 channels."""
-        sides = []
-        for device, kind, check in zip(
-            self._devices,
-            ("input", "output"),
-            (sounddevice.check_input_settings, sounddevice.check_output_settings),
-            strict=True,
-        ):
-            if device is False:
-                continue
-            try:
-                info = sounddevice.query_devices(device, kind)
-            except (sounddevice.PortAudioError, ValueError) as error:
-                raise self._missing(kind, device, error) from error
-            sides.append((kind, device, check, info))
-        preferred = [int(info["default_samplerate"]) for *_, info in reversed(sides)]
-        failure: Exception | None = None
-        for rate in dict.fromkeys([*preferred, *RATES]):
-            counts = {"input": 0, "output": 0}
-            for kind, device, check, info in sides:
-                for channels in (1, 2, info[f"max_{kind}_channels"]):
-                    try:
-                        check(device=device, channels=channels, dtype="int16", samplerate=rate)
-                    except (sounddevice.PortAudioError, ValueError) as error:
-                        failure = error
-                    else:
-                        counts[kind] = channels
-                        break
-            if all(counts[kind] for kind, *_ in sides) and rate % 100 == 0:
-                return rate, (counts["input"], counts["output"])
-        raise self._refusal(failure)
-
-    def _missing(self, kind: str, device: int | str | None, error: Exception) -> AudioDeviceError:
-        side = "microphone" if kind == "input" else "speaker"
-        which = f"no {side}" if device is None else f"no {side} {device!r} ({_reason(error)})"
-        return AudioDeviceError(f"there is {which}; {ADVICE}")
-
-    def _refusal(self, error: Exception | None) -> AudioDeviceError:
-        names = " and ".join(
-            f"{side} {'(default)' if device is None else repr(device)}"
-            for side, device in zip(("microphone", "speaker"), self._devices, strict=True)
-            if device is not False
-        )
-        return AudioDeviceError(
-            f"cannot open {names}: {_reason(error)}; `realtime devices` lists what there is, {INSTEAD}"
-        )
-
-    def _close(self) -> None:
-        if self._stream is not None:
-            stream, self._stream = self._stream, None
-            stream.abort(ignore_errors=True)
-            stream.close(ignore_errors=True)  # from here on nobody calls into the duplex
+    # Watching
 
     def _hop(self) -> None:
+        now = self._clock.time()
+        if self._streams is None:
+            self._make_up(now)
         super()._hop()
-        self._follow_delay()
+        if self._streams is not None:
+            self._follow_delay()
+            reason = self._ailing(self._streams, now)
+            if reason:
+                self._lose(self._streams, reason)
+
+    def _ailing(self, streams: Streams, now: float) -> str:
+        """Say what is wrong with the streams; nothing when nothing is."""
+        blocks, before = streams.blocks, self._blocks
+        self._blocks = blocks
+        # A loop that was late itself, or a machine that slept, says nothing of the device.
+        passed = min(now - self._looked, 3 * HOP_S)
+        self._looked = now
+        for side in range(2):
+            self._still[side] = 0.0 if blocks[side] != before[side] else self._still[side] + passed
+        if max(self._still) == 0.0:
+            self._heard_at = now
+            self._started = True
+        bound = max(BLOCKS_TO_DEATH * self._block_s, DEAD_S) if self._started else START_S
+        if max(self._still) > bound:
+            return f"no sign of life for {max(self._still):.1f} s"
         self._hops += 1
-        if self._hops % HOPS_PER_CHECK == 0 and not self._stream.active:
-            raise AudioDeviceError("the sound device stopped: it was unplugged or its sound server ended")
+        if self._hops % HOPS_PER_CHECK == 0 and not streams.active:
+            return "it was unplugged or its sound server ended"
+        return ""
 
     def _follow_delay(self) -> None:
         """Believe what the device measures more than what it promised; a stream of both sides may be blocks off."""
@@ -221,6 +186,102 @@ class DeviceAudioIO(TickedAudioIO):
         if not self.playout.active:  # while something sounds its account goes forward only
             self.playout.latency_s = self._output_delay_s + self._block_s / 2
 
+    def _capture(self, pcm: Buffer) -> None:
+        self._listen(bytes(pcm))
+        super()._capture(pcm)
 
-def _reason(error: Exception | None) -> str:
-    return str(error).partition("[")[0].strip().rstrip(":") or "unknown reason"
+    def _listen(self, pcm: bytes) -> None:
+        """Notice a microphone that has given nothing but zeros since it was opened; real ones always rustle."""
+        if self._zeros < 0 or self.muted or self._streams is None or self._streams.choice.microphone is None:
+            return
+        if pcm.count(0) < len(pcm):
+            self._zeros = -1
+            return
+        self._zeros += len(pcm) // 2
+        if self._zeros > SILENT_S * self.duplex.rate:
+            self._zeros = -1
+            self._tell(MicrophoneSilent(self._streams.choice.microphone.device.name, self._clock.time()))
+
+    def bridged(self) -> dict[str, int | float]:
+        """Tell what lies between the devices and the core: how their clocks differ, and samples lost by it."""
+        return {} if self._streams is None else self._streams.stats()
+
+    # Losing and finding
+
+    def reopen(self) -> None:
+        """Open anew, on what is the default now where that was asked for: for whom the system tells of such changes."""
+        if self._running and self._streams is not None:
+            self._lose(self._streams, "another device was asked for")
+
+    def _lose(self, streams: Streams, reason: str) -> None:
+        self._streams = None
+        self._lost_at = self._made_up_to = self._heard_at
+        self._alone = False
+        self._tell(DeviceLost(reason, self._clock.time()))
+        self._opening = asyncio.create_task(self._open_again(streams), name="sound device")
+
+    async def _open_again(self, lost: Streams) -> None:
+        await in_thread(lost.close)
+        self._alone = True  # nobody else calls into the duplex
+        pause = 0.0
+        while True:
+            try:
+                choice = await in_thread(self._choose_again)
+                self._make_up(self._clock.time())
+                self._alone = False
+                streams = await in_thread(self._opened, choice)
+                break
+            except AudioDeviceError as error:
+                self._alone = True
+                _logger.info("no sound device yet: %s", error)
+                pause = min(max(FIRST_RETRY_S, 2 * pause), LAST_RETRY_S)
+                await self._clock.sleep_until(self._clock.time() + pause)
+        self._opening = None
+        self._use(streams)
+        now = self._clock.time()
+        self.missed_s += now - self._lost_at
+        microphone, speaker = ("" if side is None else side.device.name for side in choice)
+        self._tell(DeviceRestored(microphone, speaker, round((now - self._lost_at) * 1000), now))
+
+    def _choose_again(self) -> Choice:
+        """Choose the same devices, by the names they had, or the defaults where those are gone."""
+        portaudio.rescan()
+        named = tuple(
+            device if device is None or device is False else name
+            for device, name in zip(self._wanted, self._names, strict=True)
+        )
+        try:
+            return self._choose(named)
+        except AudioDeviceError:
+            return self._choose(tuple(False if device is False else None for device in named))
+
+    def _make_up(self, now: float) -> None:
+        """Have time go on without a device: silence is captured and the speaker stands still."""
+        if now - self._lost_at > self._patience_s:
+            raise AudioDeviceError(
+                f"the sound device stopped and none came back within {self._patience_s:.0f} s; {portaudio.ADVICE}"
+            )
+        if not self._alone:
+            return
+        frames = round(min(now - self._made_up_to, MAKE_UP_S) * self.duplex.rate)
+        self._made_up_to = now
+        if frames > 0:
+            self._idle.process(bytes(2 * frames), frames, play=False)
+
+
+def _settled(latency: Latency | None, block_s: float | None) -> tuple[float | Literal["low", "high"], float]:
+    """Return what PortAudio is asked for, and the length of a block. Raises ValueError."""
+    if block_s is not None and not 0.001 <= block_s <= 1.0:
+        raise ValueError(f"block_s must be 0.001 to 1.0 seconds, got {block_s}")
+    match latency:
+        case None if LINUX:
+            block_s = block_s or BLOCK_S
+            return BLOCKS_OF_LATENCY * block_s, block_s
+        case "low" | None:
+            return "low", block_s or LOW_BLOCK_S
+        case "safe":
+            return (3 * BLOCK_S if LINUX else "high"), block_s or BLOCK_S
+        case int() if not isinstance(latency, bool) and 5 <= latency <= 2000:
+            third = latency / 1000 / BLOCKS_OF_LATENCY
+            return latency / 1000, block_s or min(BLOCK_S, max(LEAST_BLOCK_S, third))
+    raise ValueError(f"latency must be 'low', 'safe' or 5 to 2000 milliseconds, got {latency!r}")

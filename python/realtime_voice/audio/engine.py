@@ -54,6 +54,7 @@ class EngineAudioIO(ABC):
         self._muted = False
         self._talking = False
         self._volume = 1.0
+        self._starting = asyncio.Lock()
         self._running = False
         self._ended = False
         self._failure: Exception | None = None
@@ -69,16 +70,21 @@ class EngineAudioIO(ABC):
 
     async def start(self, wire_in: Wire, wire_out: Wire, *, framed: bool = True) -> None:
         """Open both sides. Raises AudioDeviceError or AudioFileError; more calls while open do nothing."""
-        if self._running:
-            return
-        self._clock = self._given_clock or LoopClock(self._speed)
-        self._wires = wire_in, wire_out, framed
-        self._ended = False
-        self._failure = None
-        self._awake.clear()
-        self._chunks.clear()
-        self._open()
-        self._running = True
+        async with self._starting:
+            if self._running:
+                return
+            self._clock = self._given_clock or LoopClock(self._speed)
+            self._wires = wire_in, wire_out, framed
+            self._ended = False
+            self._failure = None
+            self._awake.clear()
+            self._chunks.clear()
+            try:
+                await self._open()
+            except BaseException:
+                self._close_recording()
+                raise
+            self._running = True
 
     async def stop(self) -> None:
         """Close both sides; more calls do nothing."""
@@ -87,13 +93,11 @@ class EngineAudioIO(ABC):
         self._running = False
         try:
             self.playout.close()
-            self._close()
+            await self._close()
         finally:
             self._end()
-            if self._recorder is not None:
-                self._drain_tap()
-                self._recorder.close()
-                self._recorder = None
+            self._drain_tap()
+            self._close_recording()
 
     async def captured(self) -> list[tuple[int, bytes]] | None:
         """Wait for finished chunks (maybe none), each with its first wire sample; None when the input has ended."""
@@ -170,11 +174,11 @@ class EngineAudioIO(ABC):
     # For subclasses
 
     @abstractmethod
-    def _open(self) -> None:
+    async def _open(self) -> None:
         """Open the source and sink and call `_assemble`."""
 
     @abstractmethod
-    def _close(self) -> None:
+    async def _close(self) -> None:
         """Close the source and sink."""
 
     def _assemble(
@@ -209,10 +213,12 @@ class EngineAudioIO(ABC):
         captured_at = self._clock.time() - self._input_latency_s
         for name, sample in self.gate.events():
             time = captured_at - (self.gate.position - sample) / self.gate.wire_rate
-            event = (SpeechStarted if name == "speech_started" else SpeechStopped)(sample, time)
-            self._events.append(event)
-            if self.observer is not None:
-                self.observer(event)
+            self._tell((SpeechStarted if name == "speech_started" else SpeechStopped)(sample, time))
+
+    def _tell(self, event: AudioEvent) -> None:
+        self._events.append(event)
+        if self.observer is not None:
+            self.observer(event)
 
     def _pump(self) -> None:
         self.playout.pump()
@@ -221,6 +227,11 @@ class EngineAudioIO(ABC):
     def _drain_tap(self) -> None:
         if self._recorder is not None and self.duplex.tap is not None:
             self._recorder.drain(self.duplex.tap)
+
+    def _close_recording(self) -> None:
+        if self._recorder is not None:
+            self._recorder.close()
+            self._recorder = None
 
     def _wake(self) -> None:
         self._awake.set()

@@ -39,13 +39,13 @@ class FileAudioIO(VirtualAudioIO):
         self._linger_s = linger_s
         self._sounded = 0.0
 
-    def _open(self) -> None:
+    async def _open(self) -> None:
         if self._output is not None:
             self._writer = WavWriter(self._output, self.rate)
-        super()._open()
+        await super()._open()
         self._sounded = self._clock.time()
 
-    def _close(self) -> None:
+    async def _close(self) -> None:
         if self._writer is not None:
             self._writer.close()
             self._writer = None

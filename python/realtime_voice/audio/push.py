@@ -59,9 +59,9 @@ class PushAudioIO(EngineAudioIO):
         if self._running:
             self._end()
 
-    def _open(self) -> None:
+    async def _open(self) -> None:
         self._assemble(self.rate, playout_channels=self.channels, capture=False)
         self.playout.latency_s = self._latency_s
 
-    def _close(self) -> None:
+    async def _close(self) -> None:
         pass

@@ -35,15 +35,15 @@ class SplitAudioIO:
         return await self.microphone.captured()
 
     def events(self) -> list[AudioEvent]:
-        """Take the microphone's speech events and the speaker's playout events."""
+        """Take the microphone's speech events, the speaker's playout events, and what happened to both devices."""
         return [
-            *(event for event in self.microphone.events() if isinstance(event, SpeechStarted | SpeechStopped)),
-            *(event for event in self.speaker.events() if isinstance(event, PlayoutStarted | PlayoutDrained)),
+            *(event for event in self.microphone.events() if not isinstance(event, PlayoutStarted | PlayoutDrained)),
+            *(event for event in self.speaker.events() if not isinstance(event, SpeechStarted | SpeechStopped)),
         ]
 
     @property
     def observer(self) -> Callable[[AudioEvent], object] | None:
-        """Called with each event as it happens: the microphone's of speech, the speaker's of playout."""
+        """Called with each event as it happens."""
         return self.speaker.observer
 
     @observer.setter

@@ -62,11 +62,11 @@ class VirtualAudioIO(TickedAudioIO):
         """Forget what the microphone has not heard yet."""
         self._microphone.clear()
 
-    def _open(self) -> None:
+    async def _open(self) -> None:
         self._assemble(self.rate)
         self.playout.latency_s = HOP_S  # a block begins to sound when it is handed over
 
-    def _close(self) -> None:
+    async def _close(self) -> None:
         pass
 
     def _next(self, due: float) -> float:

@@ -69,4 +69,36 @@ class PlayoutDrained(msgspec.Struct, frozen=True):
     """Seconds of the audio clock."""
 
 
-AudioEvent = SpeechStarted | SpeechStopped | PlayoutStarted | PlayoutDrained
+class DeviceLost(msgspec.Struct, frozen=True):
+    """The sound device stopped; it, or the default, is opened as soon as there is one."""
+
+    reason: str
+    time: float
+    """Seconds of the audio clock when it was noticed."""
+
+
+class DeviceRestored(msgspec.Struct, frozen=True):
+    """A sound device is open again: positions go on, and what waited to be played plays."""
+
+    microphone: str
+    """Its name; empty without a microphone."""
+    speaker: str
+    """Its name; empty without a speaker."""
+    missed_ms: int
+    """How long the microphone was not heard and the speaker stood still."""
+    time: float
+    """Seconds of the audio clock."""
+
+
+class MicrophoneSilent(msgspec.Struct, frozen=True):
+    """The microphone has given nothing but zeros since it was opened: muted, not permitted, or not plugged in."""
+
+    microphone: str
+    """Its name."""
+    time: float
+    """Seconds of the audio clock."""
+
+
+AudioEvent = (
+    SpeechStarted | SpeechStopped | PlayoutStarted | PlayoutDrained | DeviceLost | DeviceRestored | MicrophoneSilent
+)

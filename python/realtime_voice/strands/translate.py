@@ -136,6 +136,9 @@ class Translator:
                 | audio.SpeechStopped()
                 | audio.PlayoutStarted()
                 | audio.PlayoutDrained()
+                | audio.DeviceLost()
+                | audio.DeviceRestored()
+                | audio.MicrophoneSilent()
             ):
                 return [_passed_on(event)]
             case _:

@@ -5,119 +5,13 @@ import builtins
 import json
 import sys
 
+import numpy as np
 import pytest
-from cffi import FFI
 from realtime_voice.audio import DeviceAudioIO, PlayoutStarted, Wire, devices
 from realtime_voice.audio import device as module
 from realtime_voice.errors import AudioDeviceError
 
 WIRE = Wire()
-
-
-class PortAudioError(Exception):
-    pass
-
-
-class Stream:
-    """Hands blocks to the callback it was given, as a sound card's thread would."""
-
-    def __init__(self, card, options):
-        self.card = card
-        self.options = options
-        self.latency = (0.02, 0.03) if options["kind"] == "duplex" else 0.03
-        self.active = False
-        self.closed = False
-        self.output_delay = 0.0
-        ffi = FFI()
-        signature = "int(*)(const void *, void *, unsigned long, const void *, unsigned long, void *)"
-        self._ffi = ffi
-        self._callback = ffi.cast(signature, options["callback"])
-
-    def start(self):
-        if self.card.busy:
-            raise PortAudioError("Error starting stream: Device unavailable [PaErrorCode -9985]")
-        self.active = True
-
-    def abort(self, *, ignore_errors):
-        self.active = False
-
-    def close(self, *, ignore_errors):
-        self.closed = True
-
-    def run(self, captured=b"", blocks=1):
-        """Run blocks; returns what was played."""
-        frames, played = self.options["blocksize"], b""
-        out = self._ffi.new("char[]", 4 * frames)
-        heard = self._ffi.new("char[]", captured.ljust(4 * frames, b"\0"))
-        inputs = heard if self.options["kind"] != "output" else self._ffi.NULL
-        outputs = out if self.options["kind"] != "input" else self._ffi.NULL
-        times = self._ffi.new("double[]", [0.0, 100.0, 100.0 + self.output_delay])  # ADC, now, DAC
-        for _ in range(blocks):
-            assert self._callback(inputs, outputs, frames, times, 0, self.options["userdata"]) == 0
-            played += bytes(self._ffi.buffer(out, 2 * frames))
-        return played
-
-
-class Card:
-    """What DeviceAudioIO uses of sounddevice."""
-
-    PortAudioError = PortAudioError
-
-    def __init__(self):
-        self.rates = (48000, 44100)
-        self.mono = True
-        self.busy = False
-        self.streams = []
-        self.listed = [self._device("speaker", 0, 2, 48000), self._device("mic", 2, 0, 44100)]
-        self.default = type("Default", (), {"device": (1, 0)})
-
-    @staticmethod
-    def _device(name, inputs, outputs, rate):
-        return {
-            "name": name,
-            "hostapi": 0,
-            "max_input_channels": inputs,
-            "max_output_channels": outputs,
-            "default_samplerate": float(rate),
-            "default_low_input_latency": 0.005,
-            "default_low_output_latency": 0.010,
-        }
-
-    def query_hostapis(self):
-        return ({"name": "Test", "default_input_device": 1, "default_output_device": 0},)
-
-    def query_devices(self, device=None, kind=None):
-        if kind is None:
-            return self.listed
-        fitting = [entry for entry in self.listed if entry[f"max_{kind}_channels"]]
-        if isinstance(device, str):
-            fitting = [entry for entry in fitting if device in entry["name"]]
-            if not fitting:
-                raise ValueError(f"No {kind} device matching {device!r}")
-        elif device is not None:
-            fitting = self.listed[device : device + 1]
-        if not fitting:
-            raise PortAudioError("Error querying device -1")
-        return fitting[0]
-
-    def _check(self, *, device, channels, dtype, samplerate):
-        if samplerate not in self.rates:
-            raise PortAudioError("Invalid sample rate [PaErrorCode -9997]")
-        if channels == 1 and not self.mono:
-            raise PortAudioError("Invalid number of channels [PaErrorCode -9998]")
-
-    check_input_settings = check_output_settings = _check
-
-    def _StreamBase(self, **options):  # noqa: N802
-        self.streams.append(Stream(self, options))
-        return self.streams[-1]
-
-
-@pytest.fixture
-def card(monkeypatch):
-    card = Card()
-    monkeypatch.setattr(module, "_sounddevice", lambda: card)
-    return card
 
 
 def delta(pcm):
@@ -132,7 +26,7 @@ async def test_the_callback_of_the_core_moves_audio_both_ways(card, clock):
     (stream,) = card.streams
     options = stream.options
     assert (options["kind"], options["samplerate"], options["blocksize"]) == ("duplex", 48000, 480)
-    assert (options["channels"], options["dtype"], options["device"]) == ((1, 1), "int16", (None, None))
+    assert (options["channels"], options["dtype"], options["device"]) == ((1, 1), "int16", (0, 0))
     audio.playout.feed(delta(b"\x00\x08" * 2400))
     played = stream.run(captured=b"\x00\x10" * 480, blocks=10)
     assert max(played) >= 8
@@ -182,13 +76,68 @@ async def test_a_delay_that_the_device_measures_is_believed_once_nothing_sounds(
     await audio.stop()
 
 
-@pytest.mark.parametrize(("linux", "latency"), [(True, pytest.approx(0.03)), (False, "low")])
-async def test_the_latency_suits_the_block(card, clock, monkeypatch, linux, latency):
+@pytest.mark.parametrize(
+    ("linux", "options", "latency", "block_s"),
+    [
+        (True, {}, 0.06, 0.02),
+        (True, {"block_s": 0.01}, 0.03, 0.01),
+        (True, {"latency": "safe"}, 0.06, 0.02),
+        (True, {"latency": "low"}, "low", 0.01),
+        (False, {}, "low", 0.01),
+        (False, {"latency": "safe"}, "high", 0.02),
+        (False, {"latency": 30}, 0.03, 0.01),
+        (True, {"latency": 200}, 0.2, 0.02),
+        (True, {"latency": 90, "block_s": 0.03}, 0.09, 0.03),
+    ],
+)
+def test_latency_and_block_are_chosen_by_name_or_milliseconds(monkeypatch, linux, options, latency, block_s):
     monkeypatch.setattr(module, "LINUX", linux)
-    audio = DeviceAudioIO(block_s=0.01, clock=clock)
-    await audio.start(WIRE, WIRE)
-    assert card.streams[0].options["latency"] == latency
+    audio = DeviceAudioIO(**options)
+    assert audio._latency == (latency if isinstance(latency, str) else pytest.approx(latency))
+    assert audio._block_s == pytest.approx(block_s)
+
+
+async def test_two_devices_are_two_streams_at_rates_of_their_own(card, clock):
+    card.rates = (48000, 44100, 16000)
+    card.listed[1]["default_samplerate"] = 16000.0
+    audio = DeviceAudioIO(input_device="mic", output_device="speaker", block_s=0.01, clock=clock)
+    await audio.start(WIRE, WIRE, framed=False)
+    microphone, speaker = card.streams
+    assert (microphone.options["kind"], microphone.options["samplerate"], microphone.options["device"]) == (
+        "input", 16000, 1,
+    )  # fmt: skip
+    assert (speaker.options["kind"], speaker.options["samplerate"], speaker.options["device"]) == ("output", 48000, 2)
+    card.microphone = b"\x00\x10" * 160
+    card.ppm = {"input": 400.0}
+    audio.playout.feed(delta(b"\x00\x08" * 24000))
+    played = bytearray()
+    await card.run(1.0, played)
+    captured = np.frombuffer(b"".join(chunk for _, chunk in await audio.captured()), "<i2")
+    assert len(captured) == pytest.approx(24000, abs=1000)
+    assert captured[-4800:] == pytest.approx(0x1000, abs=2)
+    assert np.frombuffer(played, "<i2")[24000] == pytest.approx(0x800, abs=2)
+    before = audio.bridged()
+    await card.run(120.0)
+    after = audio.bridged()
+    assert 0.0 < after["ppm"] < 1000.0
+    assert after["fill_s"] == pytest.approx(after["target_s"], abs=0.012)
+    assert (after["starved"], after["dropped"]) == (before["starved"], before["dropped"])  # 48 ms would have been
     await audio.stop()
+    assert not card.open
+
+
+async def test_one_channel_of_many_may_be_chosen(card, clock):
+    audio = DeviceAudioIO(input_channel=2, output_channel=1, block_s=0.01, clock=clock)
+    await audio.start(WIRE, WIRE)
+    (stream,) = card.streams
+    audio.playout.feed(delta(b"\x00\x08" * 4800))
+    played = np.frombuffer(stream.run(b"\x00\x10\x00\x20" * 480, blocks=10), "<i2").reshape(-1, 2)
+    assert played[-1].tolist() == pytest.approx([0x800, 0], abs=4)
+    assert np.frombuffer(audio.duplex.capture.read(4800), "<i2")[-1] == 0x2000
+    await audio.stop()
+    assert "'headset' has 2 channels: there is no channel 3" in await refused(
+        DeviceAudioIO(input_channel=3, clock=clock)
+    )
 
 
 async def test_the_rate_is_one_that_both_sides_take(card, clock):
@@ -203,8 +152,13 @@ async def test_a_device_without_mono_gives_two_channels(card, clock):
     card.mono = False
     audio = DeviceAudioIO(clock=clock)
     await audio.start(WIRE, WIRE)
-    assert card.streams[0].options["channels"] == (2, 2)
-    assert (audio.duplex.capture_channels, audio.duplex.playout_channels) == (2, 2)
+    (stream,) = card.streams
+    assert stream.options["channels"] == (2, 2)
+    audio.playout.feed(delta(b"\x00\x08" * 4800))
+    played = np.frombuffer(stream.run(b"\x00\x10\x00\x20" * 960, blocks=5), "<i2").reshape(-1, 2)
+    assert (played[:, 0] == played[:, 1]).all()
+    assert played[-1, 0] == pytest.approx(0x800, abs=4)
+    assert np.frombuffer(audio.duplex.capture.read(4800), "<i2")[-1] == 0x1800
     await audio.stop()
 
 
@@ -215,7 +169,7 @@ async def test_one_side_may_be_left_out(card, clock, options, kind):
     audio = DeviceAudioIO(clock=clock, **options)
     await audio.start(WIRE, WIRE, framed=False)
     (stream,) = card.streams
-    assert (stream.options["kind"], stream.options["channels"], stream.options["device"]) == (kind, 1, None)
+    assert (stream.options["kind"], stream.options["channels"], stream.options["device"]) == (kind, 1, 0)
     stream.run(captured=b"\x00\x10" * 480, blocks=10)
     await clock.run(0.05)
     assert bool(await audio.captured()) == (kind == "input")
@@ -223,10 +177,10 @@ async def test_one_side_may_be_left_out(card, clock, options, kind):
 
 
 async def test_devices_are_chosen_by_number_and_name(card, clock):
-    audio = DeviceAudioIO(input_device="mic", output_device=0, latency="low", block_s=0.02, clock=clock)
+    audio = DeviceAudioIO(input_device="headset", output_device=0, latency="low", block_s=0.02, clock=clock)
     await audio.start(WIRE, WIRE)
     options = card.streams[0].options
-    assert (options["device"], options["latency"], options["blocksize"]) == (("mic", 0), "low", 960)
+    assert (options["device"], options["latency"], options["blocksize"]) == ((0, 0), "low", 960)
     await audio.stop()
 
 
@@ -241,13 +195,13 @@ async def test_a_missing_device_is_named_with_what_to_do(card, clock):
     message = await refused(DeviceAudioIO(input_device="banjo", clock=clock))
     for words in ("no microphone 'banjo'", "`realtime devices`", "--input FILE", "FileAudioIO"):
         assert words in message
-    card.listed = []
+    card.there = card.listed = []
     assert "there is no microphone;" in await refused(DeviceAudioIO(clock=clock))
 
 
 async def test_a_device_in_use_or_without_a_common_rate_is_refused(card, clock):
     card.busy = True
-    assert "cannot open microphone (default) and speaker 0: Error starting stream" in await refused(
+    assert "cannot open microphone 'headset' and speaker 'headset': Error starting stream" in await refused(
         DeviceAudioIO(output_device=0, clock=clock)
     )
     assert card.streams[0].closed
@@ -255,35 +209,27 @@ async def test_a_device_in_use_or_without_a_common_rate_is_refused(card, clock):
     assert "Invalid sample rate" in await refused(DeviceAudioIO(clock=clock))
 
 
-async def test_a_device_that_dies_ends_the_input_with_an_error(card, clock):
-    audio = DeviceAudioIO(clock=clock)
-    await audio.start(WIRE, WIRE)
-    card.streams[0].active = False
-    await clock.run(0.3)
-    with pytest.raises(AudioDeviceError, match="the sound device stopped"):
-        await taken(audio)
-    await audio.stop()
-
-
-async def taken(audio):
-    while await audio.captured() is not None:
-        pass
-
-
 def test_wrong_options_are_refused():
     with pytest.raises(ValueError, match="both left out"):
         DeviceAudioIO(input_device=False, output_device=False)
     with pytest.raises(ValueError, match="block_s"):
         DeviceAudioIO(block_s=0.0)
+    for latency in ("high", 0.06, 3, True):
+        with pytest.raises(ValueError, match="latency must be 'low', 'safe' or 5 to 2000 milliseconds"):
+            DeviceAudioIO(latency=latency)
+    with pytest.raises(ValueError, match="input_channel must be"):
+        DeviceAudioIO(input_channel=33)
 
 
 def test_devices_are_listed_with_what_they_can(card):
-    speaker, mic = devices()
+    headset, mic, speaker = devices()
     assert (speaker.name, speaker.host_api, speaker.output_channels, speaker.rate) == ("speaker", "Test", 2, 48000)
-    assert (speaker.default_output, speaker.default_input, mic.default_input) == (True, False, True)
-    assert speaker.output_latency_ms == pytest.approx(10.0)
+    assert (headset.default_output, headset.default_input, mic.default_input) == (True, True, False)
+    assert (speaker.output_latency_ms, speaker.safe_output_latency_ms) == (pytest.approx(10.0), pytest.approx(50.0))
+    card.default.device = (1, 2)
+    assert (devices()[1].default_input, devices()[0].default_input) == (True, False)
     card.default.device = (-1, -1)  # sounddevice leaves it to the host
-    assert devices()[1].default_input
+    assert devices()[0].default_input
 
 
 @pytest.mark.parametrize(
