@@ -9,6 +9,7 @@ It needs the extra `local` (aiohttp, pocketsphinx, espeakng-loader).
 from realtime_voice.server.app import RealtimeServer, serve
 from realtime_voice.server.assistant import Assistant
 from realtime_voice.server.chat import ChatCompletions
+from realtime_voice.server.faults import Faults
 from realtime_voice.server.interfaces import (
     Brain,
     Call,
@@ -25,6 +26,7 @@ from realtime_voice.server.interfaces import (
     Wait,
 )
 from realtime_voice.server.listening import recognize_file, recognize_numbers
+from realtime_voice.server.recording import Recording, Watcher
 from realtime_voice.server.scripted import Rule, Scripted, Turn
 
 __all__ = [
@@ -34,11 +36,13 @@ __all__ = [
     "ChatCompletions",
     "Context",
     "Fail",
+    "Faults",
     "Heard",
     "Hearing",
     "RealtimeServer",
     "RecognitionError",
     "Recognizer",
+    "Recording",
     "Rule",
     "Say",
     "Scripted",
@@ -47,6 +51,7 @@ __all__ = [
     "Synthesizer",
     "Turn",
     "Wait",
+    "Watcher",
     "recognize_file",
     "recognize_numbers",
     "serve",

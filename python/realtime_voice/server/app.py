@@ -6,21 +6,31 @@ import hmac
 import json
 import logging
 import secrets
+import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from realtime_voice import events
-from realtime_voice.server import turns
+from realtime_voice.endpoint import resolve
+from realtime_voice.errors import ConnectError
+from realtime_voice.server import certificate, turns
 from realtime_voice.server.assistant import Assistant
 from realtime_voice.server.configuration import SESSION_LIMIT_S, Configuration, Refused, check_session, merge
-from realtime_voice.server.connection import Connection
+from realtime_voice.server.connection import DELTA_MS, Connection, Socket
+from realtime_voice.server.faults import Faults, FaultySocket
 from realtime_voice.server.interfaces import Brain, Recognizer, Synthesizer
+from realtime_voice.server.pacing import Pacer
 from realtime_voice.server.protocol import ServerProtocol
+from realtime_voice.server.recording import Recorder, Recording, WatchedSocket, Watcher
+from realtime_voice.server.relay import relay
+from realtime_voice.server.replay import PATIENCE_S, Deviation, Replay
 from realtime_voice.server.speech import SpeechProcess
 from realtime_voice.server.voice import VOICES
+from realtime_voice.server.wire import text_frame
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -30,7 +40,14 @@ MAX_MESSAGE_BYTES = 24 * 1024 * 1024
 MAX_SECRETS = 1024
 SECRET_SECONDS = (10, 7200)
 DEFAULT_SECRET_SECONDS = 600
+MAX_UNSENT_BYTES = 1024 * 1024
+"""Events that may wait for a slow client; beyond it nothing is read or produced."""
+ROOM_S = 0.01
 CLOSE_TIMEOUT_S = 1.0
+DRAIN_S = 10.0
+"""Longest wait for running responses when the server is told to end."""
+POLL_S = 0.05
+GOING_DOWN = b"server is going down"
 PING_S = 20.0
 SUBPROTOCOL = "realtime"
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
@@ -64,9 +81,17 @@ class RealtimeServer:
         synthesizer: Synthesizer | None = None,
         voice: str | None = None,
         pace: float = 4.0,
+        tls: ssl.SSLContext | bool = False,
         max_sessions: int = 256,
         session_limit_s: float = SESSION_LIMIT_S,
         detector: Callable[[], turns.SpeechDetector] = make_detector,
+        faults: Faults | Sequence[Faults] = (),
+        record: str | Path | None = None,
+        upstream: str | None = None,
+        replay: Recording | str | Path | None = None,
+        time_scale: float = 1.0,
+        patience_s: float = PATIENCE_S,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         """Prepare; nothing is opened before `start`.
 
@@ -79,12 +104,21 @@ class RealtimeServer:
             synthesizer: voice; default the best installed one in the speech worker.
             voice: engine of the default voice: "espeak", "flite" or "words"; None for the best that is installed.
             pace: how many times faster than real time audio is sent; 0 sends it at once.
+            tls: TLS settings, or True for a certificate made for this run (see `certificate`).
             max_sessions: WebSocket connections at once; further ones are told so and closed.
             session_limit_s: longest session.
             detector: makes the voice activity detector of a session.
+            faults: what to do wrong: in every session, or in the first, second, ... of a sequence.
+            record: file to keep all sessions in, keys removed.
+            upstream: Realtime endpoint to pass sessions on to instead of answering them; its key is OPENAI_API_KEY.
+            replay: recorded sessions to play back instead; the n-th connection gets the n-th, then from the front.
+            time_scale: of the pauses in `replay`: 1 as recorded, 0 none.
+            patience_s: longest wait for what a recording has the client do next.
+            watchers: told of every message (see recording.Watcher).
 
         Raises:
-            ValueError: an option is out of range.
+            ValueError: an option is out of range, or a recording is none.
+            OSError: a recording cannot be read.
 
         """
         if not 0 <= port <= 65535:
@@ -95,19 +129,44 @@ class RealtimeServer:
             raise ValueError(f"voice must be one of {', '.join(VOICES)}, not {voice!r}")
         if max_sessions < 1 or session_limit_s <= 0:
             raise ValueError("max_sessions and session_limit_s must be positive")
+        if not 0 <= time_scale <= 1000 or patience_s <= 0:
+            raise ValueError("time_scale must be from 0 to 1000, patience_s positive")
+        if upstream is not None and replay is not None:
+            raise ValueError("sessions are either passed on (upstream) or played back (replay)")
+        if upstream is not None:
+            resolve(base_url=upstream)
         self.host = host
         self.port = port
         self._api_key = api_key
         self._brain = brain or Assistant()
-        self._speech = SpeechProcess(voice) if recognizer is None or synthesizer is None else None
+        speaks = upstream is None and replay is None and (recognizer is None or synthesizer is None)
+        self._speech = SpeechProcess(voice) if speaks else None
         self._recognizer: Any = recognizer or self._speech
         self._synthesizer: Any = synthesizer or self._speech
         self._pace = pace
+        self._tls = tls
+        self._context = tls if isinstance(tls, ssl.SSLContext) else None
+        self.certificate: bytes | None = None
+        """The certificate made for this run (PEM), which clients may be told to trust."""
         self._max_sessions = max_sessions
         self._limit_s = session_limit_s
         self._detector = detector
+        self.faults = faults
+        """The faults of sessions that begin from now on."""
+        self._record = record
+        self._upstream = upstream
+        self._replay = Recording.load(replay) if isinstance(replay, str | Path) else replay
+        self._time_scale = time_scale
+        self._patience_s = patience_s
+        self.deviations: list[str] = []
+        """What clients did otherwise than the recording that is played back."""
+        self._watchers = list(watchers)
+        self._recorder: Recorder | None = None
         self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
         self._sockets: set[web.WebSocketResponse] = set()
+        self._connections: dict[web.WebSocketResponse, Connection] = {}
+        self._pacer = Pacer()
         self._secrets: dict[str, tuple[float, dict[str, Any]]] = {}
         self.sessions = 0
         """Sessions opened since the start."""
@@ -115,12 +174,12 @@ class RealtimeServer:
     @property
     def url(self) -> str:
         """WebSocket URL of the server, e.g. ws://127.0.0.1:8765/v1/realtime."""
-        return f"ws://{self._address}/v1/realtime"
+        return f"{'wss' if self._tls else 'ws'}://{self._address}/v1/realtime"
 
     @property
     def base_url(self) -> str:
         """HTTP base URL, as OPENAI_BASE_URL wants it."""
-        return f"http://{self._address}/v1"
+        return f"{'https' if self._tls else 'http'}://{self._address}/v1"
 
     @property
     def voice_name(self) -> str:
@@ -146,6 +205,11 @@ class RealtimeServer:
             raise ImportError('the local server needs aiohttp: pip install "realtime-core[local]"') from error
         if self._runner is not None:
             raise RuntimeError("the server runs already")
+        if self._tls is True and self._context is None:
+            self._context, self.certificate = certificate.self_signed(self.host)
+        if self._record is not None and self._recorder is None:
+            self._recorder = Recorder(self._record)
+            self._watchers.append(self._recorder)
         if self._speech is not None:
             await self._speech.start()
         app = web.Application(client_max_size=1024 * 1024)
@@ -159,24 +223,42 @@ class RealtimeServer:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_TIMEOUT_S)
         try:
             await self._runner.setup()
-            site = web.TCPSite(self._runner, self.host, self.port)
-            await site.start()
+            self._site = web.TCPSite(self._runner, self.host, self.port, ssl_context=self._context)
+            await self._site.start()
         except BaseException:
             await self.stop()
             raise
         self.port = self._runner.addresses[0][1]
 
+    async def drain(self, timeout_s: float = DRAIN_S) -> None:
+        """Let nobody in any more and end every session once its responses are done, at the latest after `timeout_s`.
+
+        What is left open then, `stop` closes.
+        """
+        site, self._site = self._site, None
+        if site is not None:
+            await site.stop()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout_s
+        while self._sockets and loop.time() < end:
+            idle = [socket for socket in self._sockets if not self._is_busy(socket)]
+            await asyncio.gather(*(_close(socket) for socket in idle))
+            await asyncio.sleep(POLL_S)
+
+    def _is_busy(self, socket: "web.WebSocketResponse") -> bool:
+        connection = self._connections.get(socket)
+        return connection is not None and connection.busy
+
     async def stop(self) -> None:
         """Close all sessions, the port and the speech worker; bounded, idempotent."""
-        runner, self._runner = self._runner, None
-        for socket in list(self._sockets):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await socket.close(code=1001, message=b"server is going down")
+        runner, self._runner, self._site = self._runner, None, None
+        await asyncio.gather(*(_close(socket) for socket in self._sockets))
         if runner is not None:
             await runner.cleanup()
         if self._speech is not None:
             await self._speech.stop()
+        if self._recorder is not None:
+            self._recorder.close()
 
     # --- HTTP ---
 
@@ -233,9 +315,10 @@ class RealtimeServer:
     async def _realtime(self, request: "web.Request") -> "web.StreamResponse":
         from aiohttp import web
 
+        faults = self._next_faults()
         socket = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,), max_msg_size=MAX_MESSAGE_BYTES, heartbeat=PING_S, compress=False,
-            timeout=CLOSE_TIMEOUT_S,
+            timeout=CLOSE_TIMEOUT_S, autoclose=not faults.no_close,
         )  # fmt: skip
         if not socket.can_prepare(request):
             return web.json_response({"error": {"message": "Expected a WebSocket upgrade."}}, status=426)
@@ -245,47 +328,133 @@ class RealtimeServer:
             return socket
         self._sockets.add(socket)
         try:
-            await self._session(request, socket)
+            await self._session(request, socket, faults)
         finally:
             self._sockets.discard(socket)
+            self._connections.pop(socket, None)
         return socket
 
-    async def _session(self, request: "web.Request", socket: "web.WebSocketResponse") -> None:
+    def _next_faults(self) -> Faults:
+        if isinstance(self.faults, Faults):
+            return self.faults
+        return self.faults[self.sessions] if self.sessions < len(self.faults) else Faults()
+
+    async def _session(self, request: "web.Request", socket: "web.WebSocketResponse", faults: Faults) -> None:
+        transport: Any = request.transport
+        out: Socket = _AiohttpSocket(socket, transport)
         try:
             model, initial = self._admit(request)
         except Refused as refused:
-            await socket.send_str(events.encode(refused.event(new_id("event"), None)).decode())
+            out.send([_message(refused)])
             code = 3000 if refused.code == "invalid_api_key" else 4000
             await socket.close(code=code, message=f"{refused.kind}.{refused.code}".encode())
             return
-        session = ServerProtocol(
-            model=model, now=time.time(), new_id=new_id, make_detector=self._detector, initial=initial,
-            limit_s=self._limit_s,
-        )  # fmt: skip
         self.sessions += 1
-        connection = Connection(
-            session, _AiohttpSocket(socket), brain=self._brain, recognizer=self._recognizer,
-            synthesizer=self._synthesizer, pace=self._pace,
-        )  # fmt: skip
+        number = self.sessions
+        if self._watchers:
+            out = WatchedSocket(out, self._watchers, number)
+        if faults != Faults():
+            out = FaultySocket(out, faults, transport.abort)
+        await asyncio.sleep(faults.start_s)
+        limit_s = self._limit_s if faults.expire_s is None else min(self._limit_s, faults.expire_s)
         try:
-            async with asyncio.timeout(self._limit_s):
-                await self._converse(socket, connection)
+            async with asyncio.timeout(limit_s):
+                if self._upstream is not None:
+                    await self._pass_on(socket, out, number, upstream=self._upstream, model=model)
+                elif self._replay is not None:
+                    await self._play_back(socket, out, number, recording=self._replay)
+                else:
+                    await self._answer(
+                        socket, out, number, model=model, initial=initial, faults=faults, limit_s=limit_s
+                    )
         except TimeoutError:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await connection.expire()
+            out.send([_message(Refused("Your session hit the maximum duration of 60 minutes.", "session_expired"))])
             await socket.close(code=1001, message=b"session_expired")
+        if faults.no_close:
+            await _gone(transport)
+
+    async def _answer(
+        self, socket: "web.WebSocketResponse", out: Socket, number: int, *, model: str,
+        initial: Mapping[str, Any] | None, faults: Faults, limit_s: float,
+    ) -> None:  # fmt: skip
+        """Hold a session with the server's own mind."""
+        session = ServerProtocol(
+            model=model, now=time.time(), new_id=new_id, make_detector=self._detector, initial=initial, limit_s=limit_s
+        )
+        connection = Connection(
+            session, out, brain=self._brain, recognizer=self._recognizer, synthesizer=self._synthesizer,
+            pacer=self._pacer, pace=self._pace if faults.pace is None else faults.pace,
+            delta_ms=faults.delta_ms or DELTA_MS,
+        )  # fmt: skip
+        self._connections[socket] = connection
+        try:
+            async for message in self._messages(socket, number):
+                if message is None:
+                    await connection.received_binary()
+                else:
+                    await connection.received(message)
         finally:
             await connection.close()
 
-    async def _converse(self, socket: "web.WebSocketResponse", connection: Connection) -> None:
+    async def _pass_on(
+        self, socket: "web.WebSocketResponse", out: Socket, number: int, *, upstream: str, model: str
+    ) -> None:
+        """Hold a session with another endpoint's mind."""
+        try:
+            endpoint = resolve(model, upstream)
+            await relay(
+                socket, out, endpoint.url, await endpoint.handshake_headers(), max_bytes=MAX_MESSAGE_BYTES,
+                received=lambda message: self._tell(number, message),
+            )  # fmt: skip
+        except ConnectError as error:
+            _log.warning("%s", error)
+            out.send([_message(Refused(str(error), "server_error", kind="server_error"))])
+            await socket.close(code=1011, message=b"server_error")
+
+    async def _play_back(
+        self, socket: "web.WebSocketResponse", out: Socket, number: int, *, recording: Recording
+    ) -> None:
+        """Hold a session as it was recorded."""
+        lines = recording.sessions[(number - 1) % len(recording.sessions)]
+        replay = Replay(lines, out, time_scale=self._time_scale, patience_s=self._patience_s)
+        playing = asyncio.create_task(replay.play())
+        try:
+            async for message in self._messages(socket, number):
+                replay.received(message or "")
+        finally:
+            playing.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Deviation):
+                await playing
+            self.deviations += replay.deviations
+
+    async def _messages(self, socket: "web.WebSocketResponse", number: int) -> AsyncIterator[str | None]:
+        """Yield the client's text messages, None for a binary one."""
         from aiohttp import WSMsgType
 
         async for message in socket:
             if message.type is WSMsgType.TEXT:
-                await connection.received(message.data)
+                if self._watchers:
+                    self._tell(number, message.data)
+                yield message.data
             elif message.type is WSMsgType.BINARY:
-                await connection.received_binary()
+                yield None
+
+    def _tell(self, number: int, message: str) -> None:
+        for watcher in self._watchers:
+            watcher.client(number, message)
+
+    async def say(self, text: str) -> None:
+        """Have the user of the newest session say something, with no ears in between: a turn as any other.
+
+        Where turns are not detected it is put into the conversation, and the client asks for the answer.
+
+        Raises:
+            RuntimeError: no session is open.
+
+        """
+        if not self._connections:
+            raise RuntimeError("no session is open: nobody is there to say something")
+        await next(reversed(self._connections.values())).say(text)
 
     def _admit(self, request: "web.Request") -> tuple[str, Mapping[str, Any] | None]:
         """Return the model and the initial session of a connection. Raises Refused for what the service refuses."""
@@ -312,11 +481,43 @@ class RealtimeServer:
 
 
 class _AiohttpSocket:
-    def __init__(self, socket: "web.WebSocketResponse") -> None:
-        self._socket = socket
+    """A connection.Socket. Whole frames go straight to the transport: no task has to wake up for them."""
 
-    async def send_text(self, text: str) -> None:
-        await self._socket.send_str(text)
+    def __init__(self, socket: "web.WebSocketResponse", transport: Any) -> None:
+        self._socket = socket
+        self._transport = transport
+
+    @property
+    def full(self) -> bool:
+        return self._open and self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES
+
+    @property
+    def _open(self) -> bool:
+        return not self._socket.closed and self._transport is not None and not self._transport.is_closing()
+
+    def send(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        if self._open:
+            self._transport.write(b"".join([text_frame(text) for _, text in messages]))
+
+    async def room(self) -> None:
+        while self.full:  # noqa: ASYNC110  # a transport tells only its protocol, which is aiohttp's
+            await asyncio.sleep(ROOM_S)
+
+
+async def _gone(transport: Any) -> None:
+    """Hold a connection open until the client has had enough."""
+    while not transport.is_closing():  # noqa: ASYNC110  # a transport tells only its protocol, which is aiohttp's
+        await asyncio.sleep(POLL_S)
+
+
+def _message(refused: Refused) -> tuple[str, bytes]:
+    return "error", events.encode(refused.event(new_id("event"), None))
+
+
+async def _close(socket: "web.WebSocketResponse") -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await socket.close(code=1001, message=GOING_DOWN)
 
 
 def _bearer(request: "web.Request") -> str:

@@ -6,6 +6,7 @@ Independent of the web library: a Socket is anything that sends text.
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -27,15 +28,16 @@ from realtime_voice.server.interfaces import (
     Synthesizer,
     Wait,
 )
+from realtime_voice.server.pacing import Pacer, Schedule
 from realtime_voice.server.response import Response
 from realtime_voice.server.wire import WIRE_RATES, bytes_per_ms, from_pcm
 
 DELTA_MS = 100
 """Audio in one delta: far below any client's frame limit."""
-FIRST_DELTAS = 2
-"""Deltas sent at once, before pacing begins, so that a player has something to start on."""
-MAX_UNSENT = 512
-"""Events that may wait for a slow client; beyond it nothing is read or produced."""
+USER_VOICE = "echo"
+"""Voice of a user who is made to say something."""
+STALLED_S = 0.02
+"""How long audio waits before it is tried again with a client that does not read."""
 
 _log = logging.getLogger("realtime_voice.server")
 
@@ -43,8 +45,31 @@ _log = logging.getLogger("realtime_voice.server")
 class Socket(Protocol):
     """Where events go."""
 
-    async def send_text(self, text: str) -> None:
-        """Send one text message; waits while the client is slow."""
+    @property
+    def full(self) -> bool:
+        """Whether so much waits for a slow client that nothing more should be produced."""
+
+    def send(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Send text messages, each an event's name and its JSON; never waits. No-op when the client has gone."""
+
+    async def room(self) -> None:
+        """Wait while `full`."""
+
+
+class Around:
+    """A Socket around another, for those that do something else when they send."""
+
+    def __init__(self, socket: Socket) -> None:
+        self.inner = socket
+
+    @property
+    def full(self) -> bool:
+        """Whether the inner socket is."""
+        return self.inner.full
+
+    async def room(self) -> None:
+        """Wait for the inner socket."""
+        await self.inner.room()
 
 
 class Connection:
@@ -58,51 +83,58 @@ class Connection:
         brain: Brain,
         recognizer: Recognizer,
         synthesizer: Synthesizer,
+        pacer: Pacer,
         pace: float,
+        delta_ms: int = DELTA_MS,
     ) -> None:
         self._session = session
         self._socket = socket
         self._brain = brain
         self._recognizer = recognizer
         self._synthesizer = synthesizer
+        self._pacer = pacer
         self._pace = pace
-        self._unsent: list[events.ServerEvent] = []
-        self._wake = asyncio.Event()
-        self._drained = asyncio.Event()
+        self.delta_ms = delta_ms
         self._hearings: dict[str, Hearing] = {}
         self._understanding: dict[str, asyncio.Task[None]] = {}
         self._considering: set[asyncio.Task[None]] = set()
         self._responding: dict[str, asyncio.Task[None]] = {}
-        self._writer = asyncio.create_task(self._write())
         self.progress()
 
     async def received(self, message: str) -> None:
         """Take one text message; waits while the client does not read what it is sent."""
         self._session.receive(message)
         self.progress()
-        await self._room()
+        if self._socket.full:
+            await self._socket.room()
 
     async def received_binary(self) -> None:
         """Take a binary message."""
         self._session.receive_binary()
         self.progress()
-        await self._room()
+        if self._socket.full:
+            await self._socket.room()
 
-    async def expire(self) -> None:
-        """Tell the client that the session is over, and wait until it has been told."""
-        self._session.expire()
+    @property
+    def busy(self) -> bool:
+        """Whether a response is in progress, or a turn is being understood."""
+        return bool(self._responding or self._understanding)
+
+    async def say(self, text: str) -> None:
+        """Have the user say something (see ServerProtocol.say)."""
+        wire_format = self._session.configuration.input["format"]["type"]
+        try:
+            rate = WIRE_RATES[wire_format]
+            pcm = (await self._synthesizer.speak(text, rate=rate, voice=USER_VOICE, speed=1.0)).pcm
+        except SynthesisError as error:
+            _log.warning("%s", error)
+            pcm = b""
+        self._session.say(text, from_pcm(pcm, wire_format))
         self.progress()
-        await self.drained()
-
-    async def drained(self) -> None:
-        """Wait until every event has been sent."""
-        while self._unsent and not self._writer.done():
-            self._drained.clear()
-            await self._drained.wait()
 
     async def close(self) -> None:
         """End all tasks. Idempotent."""
-        tasks = [*self._responding.values(), *self._understanding.values(), *self._considering, self._writer]
+        tasks = [*self._responding.values(), *self._understanding.values(), *self._considering]
         for hearing in self._hearings.values():
             hearing.cancel()
         self._hearings.clear()
@@ -111,33 +143,11 @@ class Connection:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def progress(self) -> None:
-        """Do what the session asks for and pass its events to the writer."""
+        """Do what the session asks for and send its events."""
         for action in self._session.actions():
             self._do(action)
         if waiting := self._session.take():
-            self._unsent += waiting
-            self._wake.set()
-
-    # --- sending ---
-
-    async def _write(self) -> None:
-        try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while self._unsent:
-                    event = self._unsent[0]
-                    await self._socket.send_text(events.encode(event).decode())
-                    del self._unsent[0]
-                self._drained.set()
-        except (ConnectionError, RuntimeError) as error:  # the client is gone; the reader notices and closes
-            _log.debug("cannot send: %s", error)
-        finally:
-            self._drained.set()
-
-    async def _room(self) -> None:
-        if len(self._unsent) > MAX_UNSENT:
-            await self.drained()
+            self._socket.send([(event.type, events.encode(event)) for event in waiting])
 
     # --- ears ---
 
@@ -202,12 +212,12 @@ class Connection:
 
     async def _fill(self, response: Response) -> tuple[str, str] | None:
         await self._all_heard(response.context)
-        pacer = Pacer(self._pace)
+        schedule = Schedule(self._pace) if self._pace else None
         async with contextlib.aclosing(self._brain.respond(_context(response))) as steps:
             async for step in steps:
                 match step:
                     case Say(text):
-                        await self._say(response, text, pacer)
+                        await self._say(response, text, schedule)
                     case Call(name, arguments):
                         response.call(name, arguments)
                     case Wait(seconds):
@@ -215,7 +225,7 @@ class Connection:
                     case Fail(code, message):
                         return code, message
                 self.progress()
-                await self._room()
+                await self._socket.room()
                 if not response.active or response.exhausted:
                     break
         return None
@@ -227,7 +237,7 @@ class Connection:
         if waiting:
             await asyncio.wait(waiting)
 
-    async def _say(self, response: Response, text: str, pacer: "Pacer") -> None:
+    async def _say(self, response: Response, text: str, schedule: Schedule | None) -> None:
         if response.modality == "text":
             response.say(text)
             return
@@ -237,39 +247,68 @@ class Connection:
         speech = await self._synthesizer.speak(text, rate=rate, voice=voice, speed=output["speed"] or 1.0)
         response.say(text)
         audio = from_pcm(speech.pcm, response.wire_format)
-        size = DELTA_MS * bytes_per_ms(response.wire_format)
+        if schedule is not None:
+            await self._send_paced(response, audio, schedule)
+            return
+        size = self.delta_ms * bytes_per_ms(response.wire_format)
         for at in range(0, len(audio), size):
-            await pacer.wait()
             response.audio(audio[at : at + size])
-            pacer.sent(len(audio[at : at + size]) * DELTA_MS / size / 1000)
             self.progress()
-            await self._room()
+            await asyncio.sleep(0)
+            await self._socket.room()
             if not response.active or response.exhausted:
                 return
 
+    async def _send_paced(self, response: Response, audio: bytes, schedule: Schedule) -> None:
+        sentence = _Sentence(response, audio, schedule, self)
+        self._pacer.add(sentence, schedule.begin(asyncio.get_running_loop().time()))
+        try:
+            await sentence.sent
+        finally:
+            sentence.cancel()
 
-class Pacer:
-    """Holds audio back so that it leaves at `pace` times real time; 0 does not hold back."""
+    def give(self, response: Response, audio: bytes) -> bool:
+        """Send the next audio of a response; return False when the client does not keep up and it must wait."""
+        if self._socket.full:
+            return False
+        response.audio(audio)
+        self.progress()
+        return True
 
-    def __init__(self, pace: float) -> None:
-        self._pace = pace
-        self._start: float | None = None
-        self._sent_s = 0.0
 
-    async def wait(self) -> None:
-        """Wait until more audio may leave."""
-        if not self._pace:
-            await asyncio.sleep(0)
-            return
-        now = asyncio.get_running_loop().time()
-        if self._start is None:
-            self._start = now
-        ahead_s = self._sent_s - FIRST_DELTAS * DELTA_MS / 1000
-        await asyncio.sleep(max(0.0, self._start + ahead_s / self._pace - now))
+class _Sentence:
+    """A spoken sentence on its way to the client (see pacing.Stream)."""
 
-    def sent(self, seconds: float) -> None:
-        """Count audio that has left."""
-        self._sent_s += seconds
+    def __init__(self, response: Response, audio: bytes, schedule: Schedule, connection: Connection) -> None:
+        self._response = response
+        self._audio = memoryview(audio)
+        self._schedule = schedule
+        self._connection = connection
+        self._bytes_per_s = 1000 * bytes_per_ms(response.wire_format)
+        self._size = connection.delta_ms * bytes_per_ms(response.wire_format)
+        self.sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def cancel(self) -> None:
+        """Send nothing more."""
+        self._audio = self._audio[:0]
+
+    def advance(self) -> float | None:
+        try:
+            return self._advance()
+        except Exception as error:  # noqa: BLE001  # it ends this response, not the clock of all the others
+            self.sent.set_exception(error)
+            return None
+
+    def _advance(self) -> float | None:
+        piece = self._audio[: self._size]
+        if not piece or not self._response.active or self._response.exhausted:
+            if not self.sent.done():
+                self.sent.set_result(None)
+            return None
+        if not self._connection.give(self._response, bytes(piece)):
+            return self._schedule.stalled(STALLED_S)
+        self._audio = self._audio[self._size :]
+        return self._schedule.sent(len(piece) / self._bytes_per_s)
 
 
 def _context(response: Response) -> Context:

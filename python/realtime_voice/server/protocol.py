@@ -228,12 +228,23 @@ class ServerProtocol:
             response.finish(failure=failure)
             self._ended(response)
 
-    def expire(self) -> None:
-        """Say that the session has lasted its time; the host closes with 1001 afterwards."""
-        self._refuse(
-            Refused("Your session hit the maximum duration of 60 minutes.", "session_expired"),
-            None,
-        )
+    def say(self, text: str, wire: bytes) -> None:
+        """Have the user say `text`: a turn with the audio `wire` (in the input's format) that was understood so.
+
+        A turn that is being detected is forgotten. Without turn detection no answer follows of itself.
+        """
+        detection = self.configuration.turn_detection
+        self._forget_turn()
+        item_id = self._new_id("item")
+        start_ms, end_ms, wire = self._input.insert(wire)
+        if detection is not None:
+            self._emit(events.InputAudioBufferSpeechStarted(item_id=item_id, audio_start_ms=start_ms))
+            if self._active is not None and detection.get("interrupt_response", True):
+                self._cut(self._active, "turn_detected")
+            self._emit(events.InputAudioBufferSpeechStopped(item_id=item_id, audio_end_ms=end_ms))
+        self._add_turn(item_id, wire)
+        self.heard(item_id, Heard(text))
+        self._answer_turn()
 
     # --- client events ---
 
@@ -370,14 +381,21 @@ class ServerProtocol:
         if turn.pcm:
             self._actions.append(Hear(item_id, turn.pcm))
         self._actions.append(Understand(item_id))
+        self._add_turn(item_id, turn.wire)
+        if respond:
+            self._answer_turn()
+
+    def _add_turn(self, item_id: str, wire: bytes) -> None:
         self._emit(events.InputAudioBufferCommitted(item_id=item_id, previous_item_id=self.conversation.last_id))
         part = ContentPart(type="input_audio", transcript=None)
         item = Item(id=item_id, type="message", status="completed", role="user", content=[part])
-        entry = Entry(item, bytearray(turn.wire), len(turn.wire), self._input.bytes_per_ms)
+        entry = Entry(item, bytearray(wire), len(wire), self._input.bytes_per_ms)
         self._announce(entry, self.conversation.add(entry))
+
+    def _answer_turn(self) -> None:
         detection = self.configuration.turn_detection
-        answers = respond and not self.configuration.transcribes_only
-        if answers and detection is not None and detection["create_response"] and self._active is None:
+        answers = detection is not None and detection["create_response"] and not self.configuration.transcribes_only
+        if answers and self._active is None:
             self._respond({}, list(self.conversation.entries))
 
     def _keep_client_audio(self, entry: Entry) -> None:

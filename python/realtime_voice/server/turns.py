@@ -120,6 +120,9 @@ class InputBuffer:
             self._set_format(wire_format)
         if detection is None or self._detection is None or detection["type"] != self._detection["type"]:
             self._end_turn()
+        if detection is not None and self._detection is None:  # without detection nobody listens for speech
+            self._detector = self._make_detector()
+            self._hop_end_ms = self.elapsed_ms
         self._detection = detection
 
     @property
@@ -159,9 +162,10 @@ class InputBuffer:
         self._wire += audio
         self._pcm += pcm
         self._samples += whole // SAMPLE_BYTES[self.format]
-        probabilities = self._detector.process(pcm[self._lead :])
-        self._lead = max(0, self._lead - len(pcm))
-        return self._detect(probabilities) if self._detection is not None else self._spoken_until(self.elapsed_ms)
+        lead, self._lead = self._lead, max(0, self._lead - len(pcm))
+        if self._detection is None:
+            return self._spoken_until(self.elapsed_ms)
+        return self._detect(self._detector.process(pcm[lead:]))
 
     def end_pause(self) -> Iterator[Happening]:
         """End the turn at the pause that Paused told of; nothing when the user has gone on."""
@@ -179,6 +183,22 @@ class InputBuffer:
         self._handed_ms = ended
         self._end_turn()
         return turn
+
+    def insert(self, wire: bytes) -> tuple[int, int, bytes]:
+        """Let audio pass by the clock that nobody detects speech in; what was in the buffer is forgotten.
+
+        Returns:
+            Where it begins and ends, in ms, and the audio: silence is added to make the hops whole.
+
+        """
+        self.clear()
+        hop = HOP_MS * self.bytes_per_ms
+        wire += bytes(-len(wire) % hop)
+        start_ms = self.elapsed_ms
+        self._samples += len(wire) // SAMPLE_BYTES[self.format]
+        self._hop_end_ms += self.elapsed_ms - start_ms
+        self.clear()
+        return start_ms, self.elapsed_ms, wire
 
     def clear(self) -> None:
         """Forget the audio and end a running turn."""

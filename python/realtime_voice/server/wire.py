@@ -1,4 +1,6 @@
-"""Audio as it goes over the wire: PCM 24 kHz, mu-law and A-law 8 kHz."""
+"""What goes over the wire: audio (PCM 24 kHz, mu-law and A-law 8 kHz) and frames."""
+
+import struct
 
 from realtime_core import g711
 
@@ -24,3 +26,11 @@ def from_pcm(pcm: bytes, wire_format: str) -> bytes:
     if wire_format == "audio/pcmu":
         return g711.encode_ulaw(pcm)
     return g711.encode_alaw(pcm) if wire_format == "audio/pcma" else pcm
+
+
+def text_frame(text: bytes) -> bytes:
+    """Return a whole text message as a server's WebSocket frame (RFC 6455, 5.2): final, not masked."""
+    size = len(text)
+    if size < 126:
+        return struct.pack("!BB", 0x81, size) + text
+    return (struct.pack("!BBH", 0x81, 126, size) if size < 65_536 else struct.pack("!BBQ", 0x81, 127, size)) + text

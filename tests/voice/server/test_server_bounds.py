@@ -63,3 +63,29 @@ async def test_worker_that_does_not_listen_is_killed() -> None:
     process.send_signal(signal.SIGSTOP)
     await speech.stop()
     assert process.returncode == -signal.SIGKILL
+
+
+class _Counting(_AlwaysSpeech):
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def process(self, pcm: bytes, /) -> list[float]:
+        self.bytes += len(pcm)
+        return super().process(pcm)
+
+
+def test_nobody_listens_for_speech_without_turn_detection() -> None:
+    detectors: list[_Counting] = []
+
+    def make() -> _Counting:
+        detectors.append(_Counting())
+        return detectors[-1]
+
+    buffer = turns.InputBuffer(make)
+    buffer.configure("audio/pcm", None)
+    assert [type(happening) for happening in buffer.append(bytes(48 * 205))] == [turns.Spoken]
+    assert not any(detector.bytes for detector in detectors)
+    buffer.configure("audio/pcm", {"type": "server_vad", "silence_duration_ms": 500, "prefix_padding_ms": 0})
+    started = [happening for happening in buffer.append(bytes(48 * 100)) if isinstance(happening, turns.Started)]
+    assert [happening.ms for happening in started] == [205], "the clock goes on while nobody listens"
+    assert detectors[-1].bytes

@@ -132,6 +132,36 @@ async def test_stop_ends_open_sessions_and_is_idempotent(start: Any, connect: An
         assert client.socket.close_code == 1001
 
 
+async def test_drain_lets_answers_end_and_nobody_in(start: Any, connect: Any, mind: Any) -> None:
+    mind.answers = [[Say("word " * 10)]]
+    async with start(pace=2) as server, connect(server) as busy, connect(server) as idle:
+        for client in (busy, idle):
+            await client.until("session.created")
+        await busy.send("response.create")
+        await busy.until("response.output_audio.delta")
+        draining = asyncio.create_task(server.drain())
+        with pytest.raises(websockets.ConnectionClosed):
+            await idle.receive()
+        assert idle.socket.close_code == 1001
+        assert (await busy.until("response.done"))["response"]["status"] == "completed"
+        with pytest.raises(OSError, match=r"refused|Connect call failed"):
+            await websockets.connect(server.url)
+        await busy.until("rate_limits.updated")
+        with pytest.raises(websockets.ConnectionClosed):
+            await busy.receive()
+        await asyncio.wait_for(draining, 5)
+
+
+async def test_drain_is_bounded(start: Any, connect: Any, mind: Any) -> None:
+    mind.answers = [[Say("word " * 1000)]]
+    async with start(pace=1) as server, connect(server) as client:
+        await client.until("session.created")
+        await client.send("response.create")
+        await client.until("response.output_audio.delta")
+        await asyncio.wait_for(server.drain(0.2), 5)
+        await client.until("response.output_audio.delta")
+
+
 async def test_client_that_goes_away_leaves_nothing_behind(start: Any, connect: Any, ears: Any, sounds: Any) -> None:
     async with start() as server:
         before = asyncio.all_tasks()
