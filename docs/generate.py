@@ -1,12 +1,13 @@
 """Write into docs/session.md what the code says: the state tables as diagrams, the errors by their reach.
 
-Run `python docs/generate.py` after a change of realtime_voice/protocol.py; a test compares.
+Run `python docs/generate.py` after a change of realtime_voice/protocol.py or reconnect.py; a test compares.
 """
 
 import re
 from pathlib import Path
 
-from realtime_voice.protocol import ERRORS, RESPONSE, SESSION, TURN, Reach, Table
+from realtime_voice.protocol import AGAIN, ERRORS, RESPONSE, SESSION, TURN, Reach, Table
+from realtime_voice.reconnect import LINK
 
 PAGE = Path(__file__).with_name("session.md")
 
@@ -32,13 +33,21 @@ def errors() -> str:
     return "\n".join([*lines, f"| any other | {Reach.REQUEST.value} |"])
 
 
+def requests() -> str:
+    """List what becomes of unanswered requests."""
+    lines = ["| request | when its connection ends before it is answered |", "| --- | --- |"]
+    return "\n".join([*lines, *(f"| `{request}` | {again.value} |" for request, again in AGAIN.items())])
+
+
 def render(page: str) -> str:
     """Return the page with its generated parts replaced."""
     parts = {
         "session": diagram(SESSION),
         "response": diagram(RESPONSE),
         "turn": diagram(TURN),
+        "link": diagram(LINK),
         "errors": errors(),
+        "requests": requests(),
     }
     for name, text in parts.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"

@@ -33,8 +33,12 @@ if TYPE_CHECKING:
     )
     from realtime_voice.events import (
         AgentTranscript,
+        AnswerOverdue,
         Error,
         Interrupted,
+        Reconnected,
+        Reconnecting,
+        Renewed,
         ResponseDone,
         ToolCall,
         ToolProgress,
@@ -44,11 +48,13 @@ if TYPE_CHECKING:
         Usage,
         UserTranscript,
     )
+    from realtime_voice.reconnect import ReconnectPolicy
     from realtime_voice.session import Event, Session, connect
     from realtime_voice.tools import Tool, tool
 
 __all__ = [
     "AgentTranscript",
+    "AnswerOverdue",
     "AudioDeviceError",
     "AuthenticationError",
     "ConfigurationError",
@@ -65,7 +71,11 @@ __all__ = [
     "PlayoutDrained",
     "PlayoutStarted",
     "RealtimeError",
+    "ReconnectPolicy",
+    "Reconnected",
+    "Reconnecting",
     "RemoteProtocolError",
+    "Renewed",
     "ResponseDone",
     "ServerError",
     "Session",
@@ -85,7 +95,7 @@ __all__ = [
     "connect",
     "tool",
 ]
-_HOMES = ("errors", "events", "tools", "audio.wire", "session")
+_HOMES = ("errors", "events", "tools", "audio.wire", "reconnect", "session")
 
 
 def __getattr__(name: str) -> object:

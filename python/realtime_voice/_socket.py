@@ -15,6 +15,8 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, P
 from realtime_voice.errors import AuthenticationError, ConnectError, ConnectionClosed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from realtime_voice.endpoint import Endpoint
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
@@ -38,8 +40,10 @@ async def connect(endpoint: Endpoint, *, timeout_s: float) -> Socket:
                 endpoint.url,
                 additional_headers=await endpoint.handshake_headers(),
                 compression=None,  # audio does not compress, and deflate costs a lot
+                create_connection=_Connection,
                 max_size=MAX_MESSAGE_BYTES,
                 open_timeout=None,
+                ping_interval=None,  # the session looks after its connections itself
                 close_timeout=CLOSE_TIMEOUT_S,
                 logger=_logger,
                 **options,  # type: ignore[arg-type]
@@ -49,7 +53,7 @@ async def connect(endpoint: Endpoint, *, timeout_s: float) -> Socket:
         message = f"{endpoint.name} answered the handshake with HTTP {status}"
         if status in {401, 403}:
             raise AuthenticationError(message, "invalid_api_key") from None
-        raise ConnectError(message) from None
+        raise ConnectError(message, status) from None
     except TimeoutError:
         raise ConnectError(f"{endpoint.name} did not answer within {timeout_s:g} s") from None
     except (InvalidURI, ProxyError) as error:  # their words quote URLs, which may hold secrets
@@ -70,11 +74,32 @@ class _connect(websocket_connect):  # noqa: N801  it is called as the function t
         return exc
 
 
+class _Connection(ClientConnection):
+    """The library's, counting what arrives."""
+
+    received_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        self.received_bytes += len(data)
+        super().data_received(data)
+
+
 class Socket:
     """An open connection; one task receives, one task sends."""
 
     def __init__(self, connection: ClientConnection) -> None:
+        assert isinstance(connection, _Connection)  # noqa: S101  the library made what it was told to
         self._connection = connection
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes that have arrived, whole messages or not, pings and pongs too."""
+        return self._connection.received_bytes
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes sent that the system has not taken yet."""
+        return self._connection.transport.get_write_buffer_size()
 
     async def receive(self) -> bytes:
         """Wait for the next message. Raises ConnectionClosed when there will be none. Cancelling loses nothing."""
@@ -89,6 +114,17 @@ class Socket:
             await self._connection.send(message, text=True)
         except WebSocketClosed as closed:
             raise _closed(closed) from None
+
+    async def ping(self, answered: Callable[[], object]) -> None:
+        """Ask for a sign of life; `answered` is called once all that was sent before has arrived too.
+
+        Raises ConnectionClosed.
+        """
+        try:
+            pong = asyncio.ensure_future(await self._connection.ping())
+        except WebSocketClosed as closed:
+            raise _closed(closed) from None
+        pong.add_done_callback(lambda pong: None if pong.cancelled() or pong.exception() else answered())
 
     async def close(self) -> None:
         """Close within CLOSE_TIMEOUT_S, whatever the peer does; more calls do nothing."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from realtime_voice.events import AgentTranscript, ContentPart, Item, UserTranscript
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from realtime_voice.events import ResponsePartEvent
 
 REMEMBERED: Final = 1024
@@ -24,8 +26,13 @@ class Entry(Struct):
     item: Item
     texts: dict[int, str] = field(default_factory=dict)
     audio_done: bool = False
+    received_ms: float = 0.0
     heard: str | None = None
     audio_start_ms: int | None = None
+    samples: tuple[int, int] | None = None
+    """Where the audio of what the user said lies in all that was sent in the session; None once its text is known."""
+    awaits_text: bool = False
+    """A transcript is still to come."""
 
 
 class Conversation:
@@ -53,6 +60,51 @@ class Conversation:
         if item.id is not None:
             self._entry(item.id, item).item = item
 
+    def entries(self) -> Iterator[Entry]:
+        """Iterate over the items in order."""
+        return (entry for item_id in self._order if (entry := self._entries.get(item_id)) is not None)
+
+    def previous(self, item_id: str) -> str:
+        """Return the id of the item before, or "root"."""
+        place = self._order.index(item_id) if item_id in self._order else 0
+        return self._order[place - 1] if place else "root"
+
+    def rename(self, item_id: str, new_id: str) -> None:
+        """Give an item another id."""
+        if entry := self._entries.pop(item_id, None):
+            entry.item = structs.replace(entry.item, id=new_id)
+            self._entries[new_id] = entry
+            self._order = [new_id if known == item_id else known for known in self._order]
+
+    def spoken(self, item_id: str, samples: tuple[int, int], *, awaits_text: bool) -> None:
+        """Note where the audio of what the user said lies, and whether a transcript will follow."""
+        entry = self._entry(item_id, Item(id=item_id, type="message", role="user"))
+        if not entry.texts:
+            entry.samples, entry.awaits_text = samples, awaits_text
+
+    def transcription_failed(self, item_id: str) -> None:
+        """Note that what the user said will have no text."""
+        if entry := self._entries.get(item_id):
+            entry.awaits_text = False
+
+    def received(self, item_id: str, ms: float) -> None:
+        """Note that audio of an item arrived."""
+        if entry := self._entries.get(item_id):
+            entry.received_ms += ms
+
+    def break_off(self, item_id: str) -> dict[int, str]:
+        """Note that no more of an item will come; returns its texts, cut to the audio that has arrived."""
+        entry = self._entries.get(item_id)
+        if entry is None:
+            return {}
+        if entry.received_ms and not entry.audio_done:
+            for index, text in entry.texts.items():
+                length_ms = max(round(entry.received_ms), len(text) * MS_PER_CHARACTER)
+                entry.texts[index] = cut_text(text, round(entry.received_ms), length_ms)
+        entry.audio_done = True
+        entry.item = structs.replace(entry.item, status="incomplete")
+        return entry.texts
+
     def place(self, item: Item, previous_item_id: str | None) -> None:
         """Note an item and its place; behind everything if its predecessor is unknown."""
         self.update(item)
@@ -77,6 +129,8 @@ class Conversation:
         """Note more of what the user said, or with `final` all of it."""
         entry = self._entry(item_id, Item(id=item_id, type="message", role="user"))
         delta = _extend(entry, index, delta, final)
+        if final is not None:
+            entry.samples, entry.awaits_text = None, False
         return UserTranscript(
             item_id=item_id,
             delta=delta,
@@ -122,8 +176,7 @@ class Conversation:
 
         Such a list can be added to a new session. Items without a known text are left out.
         """
-        entries = (self._entries.get(item_id) for item_id in self._order)
-        return [item for entry in entries if entry is not None and (item := _as_text(entry)) is not None]
+        return [item for entry in self.entries() if (item := as_text(entry)) is not None]
 
     def _entry(self, item_id: str, item: Item) -> Entry:
         entry = self._entries.get(item_id)
@@ -158,7 +211,8 @@ def _extend(entry: Entry, index: int, delta: str, final: str | None) -> str:
     return final[len(before) :] if final is not None and final.startswith(before) else delta
 
 
-def _as_text(entry: Entry) -> Item | None:
+def as_text(entry: Entry) -> Item | None:
+    """Return an item with its texts in place of audio, or None where there is nothing to say."""
     item = entry.item
     if item.type != "message":
         return item if item.type in {"function_call", "function_call_output"} else None

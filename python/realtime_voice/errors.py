@@ -93,7 +93,14 @@ class AuthenticationError(ServerError):
 
 
 class ConnectError(RealtimeError):
-    """The endpoint could not be reached; the message names host and reason."""
+    """The endpoint could not be reached; the message names host and reason.
+
+    `status` is what it answered the handshake with, where it did by HTTP.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ConnectionClosed(RealtimeError):  # noqa: N818  the field's name for it

@@ -961,6 +961,57 @@ class TurnLatency(Struct, kw_only=True, frozen=True):
     speech_end_to_played_s: float | None = None
 
 
+class AnswerOverdue(Struct, kw_only=True, frozen=True):
+    """The server is connected and silent although it owes an answer; it was asked again, once.
+
+    Stays it silent, the connection is replaced.
+    """
+
+    owed: str
+    waited_s: float
+
+
+class Reconnecting(Struct, kw_only=True, frozen=True):
+    """The connection is lost, for `reason`; attempt number `attempt` to replace it begins in `wait_s` seconds.
+
+    Meanwhile everything can be said as before: it is delivered when the next connection stands.
+    """
+
+    reason: str
+    attempt: int
+    wait_s: float
+
+
+class ConnectionChanged(Struct, kw_only=True, frozen=True):
+    """A new connection goes on with the conversation, the session's `generation`th.
+
+    incoming_gap_s: from the last sign of life of the connection before; 0.0 when it served to the end.
+    outgoing_gap_s: from the user's last audio that had reached the server, or that was sent to one that served to the
+    end, to the first that was sent on the new connection.
+    replayed_samples: of the user's audio, sent on the new connection because they were in no turn yet.
+    lost_samples: of these, dropped before because more waited than is kept.
+    items: how much of the conversation the new server was told.
+    """
+
+    generation: int
+    incoming_gap_s: float
+    outgoing_gap_s: float
+    replayed_samples: int
+    lost_samples: int
+    items: int
+
+
+class Renewed(ConnectionChanged, kw_only=True, frozen=True):
+    """The connection was replaced before its time was over, while it still served."""
+
+
+class Reconnected(ConnectionChanged, kw_only=True, frozen=True):
+    """The connection was lost and is replaced, after `attempts` attempts, for `reason`."""
+
+    attempts: int
+    reason: str
+
+
 class Usage(Struct, kw_only=True):
     """Totals of a session: tokens by kind, and the cost of transcriptions."""
 
@@ -1002,7 +1053,17 @@ class Usage(Struct, kw_only=True):
 
 
 SessionEvent: TypeAlias = (
-    UserTranscript | AgentTranscript | ToolCall | ToolProgress | ToolResult | Interrupted | TurnLatency
+    UserTranscript
+    | AgentTranscript
+    | ToolCall
+    | ToolProgress
+    | ToolResult
+    | Interrupted
+    | TurnLatency
+    | AnswerOverdue
+    | Reconnecting
+    | Renewed
+    | Reconnected
 )
 
 

@@ -23,11 +23,17 @@ import msgspec
 
 from realtime_voice import events as ev
 from realtime_voice.conversation import Conversation, bound
-from realtime_voice.errors import AuthenticationError, ConfigurationError, LocalProtocolError, ServerError
+from realtime_voice.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    LocalProtocolError,
+    ServerError,
+    SessionTimeout,
+)
 from realtime_voice.latency import TurnClock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 Event: TypeAlias = ev.ServerEvent | ev.UnknownEvent | ev.SessionEvent
 """What `receive` returns: events of the wire and of the session above it."""
@@ -39,6 +45,7 @@ class SessionState(enum.Enum):
     CONNECTING = "connecting"
     CONFIGURING = "configuring"
     READY = "ready"
+    LOST = "lost"
     FAILED = "failed"
 
 
@@ -66,17 +73,21 @@ Table: TypeAlias = dict[S, dict[str, S]]
 SESSION: Table[SessionState] = {
     SessionState.CONNECTING: {
         "session.update": SessionState.CONFIGURING,
+        "connection lost": SessionState.LOST,
         "fatal error": SessionState.FAILED,
     },
     SessionState.CONFIGURING: {
         "session.updated": SessionState.READY,
         "session.update unanswered": SessionState.READY,
         "session.update refused": SessionState.FAILED,
+        "connection lost": SessionState.LOST,
         "fatal error": SessionState.FAILED,
     },
     SessionState.READY: {
+        "connection lost": SessionState.LOST,
         "fatal error": SessionState.FAILED,
     },
+    SessionState.LOST: {},
     SessionState.FAILED: {},
 }
 RESPONSE: Table[ResponseState] = {
@@ -130,6 +141,7 @@ class Reach(enum.Enum):
     """What an error of the server ends."""
 
     FATAL = "the session"
+    CONNECTION = "the connection: the session goes on with the next one"
     RETRY = "nothing: its request is repeated when the time has come"
     REQUEST = "the request it answers"
     IGNORE = "nothing: its request had become pointless"
@@ -145,7 +157,7 @@ ERRORS: Final[dict[str, Reach]] = {
     "credit_balance_exhausted": Reach.FATAL,
     "billing_hard_limit_reached": Reach.FATAL,
     "account_deactivated": Reach.FATAL,
-    "session_expired": Reach.FATAL,
+    "session_expired": Reach.CONNECTION,
     "conversation_already_has_active_response": Reach.RETRY,
     "response_cancel_not_active": Reach.IGNORE,
 }
@@ -157,7 +169,42 @@ REQUEST_TAG: Final = "realtime_voice_request"
 ANSWER_TIMEOUT_S: Final = 10.0
 """How long a response that was asked for, or that a turn owes, may take to begin before the next may be asked for."""
 PATIENCE_S: Final = 60.0
-"""How long a call without a result, or speech beside the conversation, keeps responses waiting."""
+"""How long a call without a result, or speech beside the conversation, keeps responses waiting, and how long the
+server may say nothing while a response runs."""
+TRANSCRIPT_S: Final = 5.0
+"""How long a renewal waits for the transcript of what the user said."""
+JUDGED_S: Final = 3.0
+"""Audio that has reached the server for so long without a speech_started is silence to it."""
+CONTINUE: Final = (
+    "The connection broke in the middle of your last answer. Go on exactly where its words in the conversation end: "
+    "no greeting, no apology, nothing said twice."
+)
+"""What the model is told, for one response, when its answer was broken off and it is to go on."""
+
+
+class Again(enum.Enum):
+    """What becomes of a request that was not answered when its connection ended."""
+
+    SEND = "it is sent again"
+    IN_TURN = "it is sent again behind the audio that it was about"
+    RESPOND = "the response is asked for again; what was already said of it is not said again"
+    DROP = "it has become pointless: the next connection is told the conversation as it is"
+
+
+AGAIN: Final[dict[str, Again]] = {
+    "session.update": Again.SEND,
+    "input_audio_buffer.append": Again.IN_TURN,
+    "input_audio_buffer.commit": Again.IN_TURN,
+    "input_audio_buffer.clear": Again.DROP,
+    "conversation.item.create": Again.SEND,
+    "conversation.item.retrieve": Again.SEND,
+    "conversation.item.truncate": Again.DROP,
+    "conversation.item.delete": Again.SEND,
+    "response.create": Again.RESPOND,
+    "response.cancel": Again.DROP,
+    "output_audio_buffer.clear": Again.DROP,
+}
+"""By the request's type."""
 
 
 class Heard(Protocol):
@@ -193,36 +240,58 @@ class _Request(msgspec.Struct):
 
     event: ev.ClientEvent | dict[str, Any]
     type: str
+    is_own: bool = False
+    """Made here, not by the application: a refusal is none of its business."""
     is_correction: bool = False
+
+    def __getitem__(self, name: str) -> Any:
+        return self.event.get(name) if isinstance(self.event, dict) else getattr(self.event, name, None)
 
 
 class ClientProtocol:
-    """One connection's conversation. Not bound to a thread; calls must not overlap.
+    """One connection's part of a conversation. Not bound to a thread; calls must not overlap.
 
     `id_prefix` makes the ids of events and items made here unique among connections; at most 16 characters.
+    `input_rate`: samples per second of the user's audio on the wire.
+    `before`: the protocol of the connection that this one is to succeed. Both know the same conversation, usage and
+    latency; when the time has come `tell` and `take_over` move the rest.
     """
 
-    def __init__(self, id_prefix: str = "") -> None:
+    def __init__(self, id_prefix: str = "", *, input_rate: int = 24000, before: ClientProtocol | None = None) -> None:
         self.session = SessionState.CONNECTING
         self.response = ResponseState.IDLE
         self.turn = TurnState.LISTENING
         self.failure: ServerError | None = None
         """Why the session cannot go on."""
+        self.expired: ServerError | None = None
+        """Why this connection cannot go on, while another could."""
+        self.overdue: SessionTimeout | None = None
+        """Connected, and an answer is owed that has been asked for again in vain."""
         self.id = ""
         """The session's id at the server."""
         self.config: dict[str, Any] = {}
         """The session's configuration as the server last echoed it."""
-        self.usage = ev.Usage()
-        self.rate_limits: list[ev.RateLimit] = []
-        self.conversation = Conversation()
-        self.latency = TurnClock()
+        self.requested: dict[str, Any] = {}
+        """The configuration that was asked for and accepted: what a successor is configured with."""
+        self.usage: ev.Usage = before.usage if before else ev.Usage()
+        self.rate_limits: list[ev.RateLimit] = before.rate_limits if before else []
+        self.conversation: Conversation = before.conversation if before else Conversation()
+        self.latency: TurnClock = before.latency if before else TurnClock()
+        self.first_sample = 0
+        """The sample of the session's audio, as sent by the user's side, with which this connection's begins."""
         self._prefix = id_prefix
+        self._input_rate = input_rate
         self._numbers = count(1)
         self._outgoing: list[bytes] = []
         self._requests: OrderedDict[str, _Request] = OrderedDict()
         self._calls: OrderedDict[str, _Call] = OrderedDict()
         self._called: OrderedDict[str, None] = OrderedDict()
         self._active_id: str | None = None
+        self._active_items: dict[str, bool] = {}  # the active response's items, and which of them are complete
+        self._active_calls = False  # it has called a tool: what follows is owed to the results
+        self._requested_id: str | None = None  # the response.create with parameters that was sent last
+        self._asked: OrderedDict[str, dict[str, Any]] = OrderedDict()  # response.create with parameters, until done
+        self._told: dict[str, ev.Item] = {}  # items of connections before, as this server knows them
         self._beside: set[str] = set()  # tags of out-of-band responses asked for, ids of those that run
         self._spoken: dict[str, float] = {}  # those of them that are heard, since when
         self._running_beside: set[str] = set()  # ids of those that have not been cancelled
@@ -230,7 +299,14 @@ class ClientProtocol:
         self._special: deque[dict[str, Any]] = deque()  # response.create events with parameters that wait for theirs
         self._unseen: set[str] = set()  # items to respond to that are not yet in the server's conversation
         self._interruptions = 0
-        self._commits = 0  # sent, not yet answered
+        self._commits: deque[tuple[str, int]] = deque()  # sent and not yet answered: event_id, samples sent before
+        self._sent_samples = 0
+        self._heard_samples = 0  # up to here the user's audio is in an item, or was cleared
+        self._speech: tuple[int, int | None] | None = None  # samples where the turn's speech begins, and ends
+        self._present: OrderedDict[str, None] = OrderedDict()  # items that this server has told of
+        self._transcripts: dict[str, float] = {}  # user's items whose transcript is to come, since when
+        self._asked_again = False  # once, for an answer that is owed and does not come
+        self._last_event = 0.0
         self._answer_owed = False  # the committed turn gets a response without our asking
         self._since = 0.0  # when response or turn last changed
         self._now = 0.0
@@ -243,7 +319,7 @@ class ClientProtocol:
         Errors that need nothing from the application (see ERRORS) are not among them. After a fatal one `failure`
         says why. Raises RemoteProtocolError when the message is no event.
         """
-        self._now = max(self._now, now)
+        self._now = self._last_event = max(self._now, now)
         event = ev.decode_server(message)
         out: list[Event] = [event]
         handler = self._handlers.get(type(event))
@@ -252,8 +328,10 @@ class ClientProtocol:
         self._respond_if_due()
         return out
 
-    def audio_received(self, response_id: str, item_id: str, now: float) -> list[Event]:
-        """Note an audio delta that someone else has taken off the wire."""
+    def audio_received(self, response_id: str, item_id: str, now: float, ms: float = 0.0) -> list[Event]:
+        """Note an audio delta of `ms` milliseconds that someone else has taken off the wire."""
+        self._last_event = now
+        self.conversation.received(item_id, ms)
         latency = None if response_id in self._beside else self.latency.received(response_id, item_id, now)
         return [] if latency is None else [latency]
 
@@ -262,15 +340,31 @@ class ClientProtocol:
         data, self._outgoing = self._outgoing, []
         return data
 
-    def tick(self, now: float) -> None:
-        """Let time pass: what is owed for too long blocks no longer. Call it about once a second."""
+    def audio_sent(self, samples: int) -> None:
+        """Note that so many samples of the user's audio were handed to the socket, behind all that was to send."""
+        self._sent_samples += samples
+
+    def tick(self, now: float) -> list[Event]:
+        """Let time pass. Call it about once a second.
+
+        An answer that is owed for too long is asked for again, once, and that is told; after that `overdue` is set.
+        What blocks for too long without being owed blocks no longer.
+        """
         self._now = max(self._now, now)
-        if self._now - self._since > ANSWER_TIMEOUT_S:
-            self._move("response.create unanswered")
-            if self._active_id is None:
-                self._move("response lost")
-            self._move("turn lost")
+        out: list[Event] = []
+        owed = self._owed()
+        waited = self._now - self._since
+        if owed and (self._asked_again or self.response is ResponseState.ACTIVE):
+            self.overdue = SessionTimeout(f"the server is connected and silent: {owed}, although asked for again")
+            self._unblock()
+        elif owed:
+            self._asked_again = True
+            self._ask_again()
+            out.append(ev.AnswerOverdue(owed=owed, waited_s=waited))
+        elif waited > ANSWER_TIMEOUT_S:
+            self._unblock()
         self._respond_if_due()
+        return out
 
     # --- what the application says ---
 
@@ -293,6 +387,7 @@ class ClientProtocol:
 
     def configuration_unanswered(self) -> None:
         """Go on although the server has not answered the session.update."""
+        self._accept_update()
         self._move("session.update unanswered")
 
     def add_item(self, item: ev.Item, *, previous_item_id: str | None = None, respond: bool = False) -> str:
@@ -318,19 +413,22 @@ class ClientProtocol:
         self._respond_if_due()
         return item_id
 
-    def request_response(self, params: ev.ResponseParams | Mapping[str, Any] | None = None) -> str:
+    def request_response(
+        self, params: ev.ResponseParams | Mapping[str, Any] | None = None, *, again: bool = True
+    ) -> str:
         """Ask for a response as soon as there may be one. Requests without parameters are coalesced.
 
         One outside the conversation (`conversation: "none"`) need not wait; the others wait while it speaks.
         With parameters, returns the event's id, which an error names and which the answer carries in its metadata
-        under REQUEST_TAG; otherwise "".
+        under REQUEST_TAG; otherwise "". With `again` one with parameters is asked for on the next connection too
+        when this one ends before it is done.
         """
         if params is None:
             self._is_due = True
             self._respond_if_due()
             return ""
         fields = msgspec.to_builtins(params) if isinstance(params, ev.ResponseParams) else dict(params)
-        return self._create_response({"type": "response.create", "response": fields})
+        return self._create_response({"type": "response.create", "response": fields}, again=again)
 
     def cancel_response(self) -> bool:
         """Stop the active response; False when there is none."""
@@ -352,6 +450,106 @@ class ClientProtocol:
             self._send(ev.ResponseCancel(response_id=response_id), moves=False)
         self._running_beside.clear()
         return [cut for item in heard if (cut := self._cut(item)) is not None]
+
+    # --- succession ---
+
+    def lose(self) -> list[Event]:
+        """Note that the connection has ended; returns the last words of the answer that broke off.
+
+        What is said from now on waits for the successor.
+        """
+        self._move("connection lost")
+        self._outgoing.clear()
+        out: list[Event] = []
+        for item_id in self._active_items:
+            if (entry := self.conversation.get(item_id)) is not None:
+                self.conversation.place(entry.item, None)  # where the server had no time to tell its place
+        for item_id in self.open_items:
+            texts = self.conversation.break_off(item_id)
+            out += [
+                ev.AgentTranscript(
+                    response_id=self._active_id or "",
+                    item_id=item_id,
+                    content_index=index,
+                    delta="",
+                    text=text,
+                    final=True,
+                )
+                for index, text in texts.items()
+            ]
+        return out
+
+    def tell(self, items: Sequence[ev.Item]) -> None:
+        """Make the server's conversation these items, which come from connections before.
+
+        What it was not told is added, what has changed since is replaced, what is gone is removed.
+        """
+        wanted = {item.id for item in items}
+        for item_id in [item_id for item_id in self._told if item_id not in wanted]:
+            del self._told[item_id]
+            self._send(ev.ConversationItemDelete(item_id=item_id), is_own=True)
+        last = max((place for place, item in enumerate(items) if item.id in self._told), default=-1)
+        previous = "root"
+        for place, item in enumerate(items):
+            item_id = item.id or ""
+            known = self._told.get(item_id)
+            if known is None:
+                self._told[item_id] = item
+                self._send(
+                    ev.ConversationItemCreate(item=item, previous_item_id=previous if place < last else None),
+                    is_own=True,
+                )
+            elif known != item:
+                item_id = self._retell(item_id, item, previous)
+            previous = item_id
+
+    def take_over(self, before: ClientProtocol, start: int, audio: Callable[[int, int], Sequence[bytes]]) -> None:
+        """Go on where the connection before has ended: with its unanswered requests, the user's audio, what is owed.
+
+        `start`: the sample of the session's audio to begin with; `audio` returns the append messages from one sample
+        up to another.
+        """
+        self._now = self._since = max(self._now, before._now)
+        self.first_sample = start
+        self.rate_limits = before.rate_limits
+        self._calls, self._called = before._calls, before._called
+        self._interruptions = before._interruptions
+        self._unseen |= before._unseen
+        if before.requested != self.requested:
+            self._send({"type": "session.update", "session": before.requested}, is_own=True)
+        for request in before._requests.values():
+            if AGAIN.get(request.type) is Again.SEND and not request.is_own:
+                self._send_again(request)
+        self._replay(before, audio)
+        if before.turn in {TurnState.SPEAKING, TurnState.ENDING}:
+            self.turn = TurnState.ENDING  # the server hears it again; if it does not, the turn is lost
+        self._take_over_responses(before)
+        self._respond_if_due()
+
+    @property
+    def open_items(self) -> list[str]:
+        """Items of the active response that are not complete."""
+        return [item_id for item_id, is_done in self._active_items.items() if not is_done]
+
+    def needed_from(self, delivered: int) -> int:
+        """First sample of the session's audio that a successor has to be sent.
+
+        That is what came after the last turn; where the server listens, without what it has taken for silence:
+        `delivered` is the sample up to which all has arrived at it.
+        """
+        if self._speech is not None:
+            return self.first_sample + self._speech[0]
+        needed = self.first_sample + self._heard_samples
+        judged = delivered - int(JUDGED_S * self._input_rate)
+        return max(needed, judged) if self.turn_detection else needed
+
+    def kept_from(self, delivered: int) -> int:
+        """First sample of the session's audio that may still be asked for: with what has no text yet."""
+        if not self.transcribes:
+            return 0
+        spoken = (self.conversation.get(item_id) for item_id in self._transcripts)
+        starts = [entry.samples[0] for entry in spoken if entry is not None and entry.samples is not None]
+        return min([self.needed_from(delivered), *starts])
 
     # --- what is known ---
 
@@ -381,6 +579,19 @@ class ClientProtocol:
         return self.response is ResponseState.IDLE and self.turn is TurnState.LISTENING and not self._spoken
 
     @property
+    def is_settled(self) -> bool:
+        """Quiet, and nothing is to come: no answer to a request, no result of a tool, no transcript."""
+        asked = self._requests or self._asked or self._calls or self._is_due or self._special
+        awaited = any(self._now - since < TRANSCRIPT_S for since in self._transcripts.values())
+        return self.is_quiet and not asked and not awaited
+
+    @property
+    def transcribes(self) -> bool:
+        """What the user says gets a text."""
+        audio = self.config.get("audio") or {}
+        return (audio.get("input") or {}).get("transcription") is not None
+
+    @property
     def only_transcribes(self) -> bool:
         """The session is a transcription session, in which no response is ever made."""
         return self.config.get("type") == "transcription"
@@ -392,21 +603,31 @@ class ClientProtocol:
 
     # --- how: sending ---
 
-    def _send(self, event: ev.ClientEvent | dict[str, Any], *, moves: bool = True) -> str:
+    def _send(self, event: ev.ClientEvent | dict[str, Any], *, moves: bool = True, is_own: bool = False) -> str:
         if self.session is SessionState.FAILED:
             raise LocalProtocolError(f"the session has failed, nothing can be sent any more: {self.failure}")
         event_id = self._identify(event)
         kind = event["type"] if isinstance(event, dict) else event.type
-        self._outgoing.append(ev.encode(event))
+        if self.session is not SessionState.LOST:
+            self._outgoing.append(ev.encode(event))
         if kind != "input_audio_buffer.append":
-            self._requests[event_id] = _Request(event, kind)
+            self._requests[event_id] = _Request(event, kind, is_own)
             bound(self._requests)
         if kind == "input_audio_buffer.commit":
-            self._commits += 1
+            self._commits.append((event_id, self._sent_samples))
             self.latency.speech_stopped(self._now, local=False)
+        elif kind == "input_audio_buffer.clear":
+            self._heard_samples, self._speech = self._sent_samples, None
         if moves:
             self._move(kind)
         return event_id
+
+    def _answered(self, kind: str, is_it: Callable[[_Request], bool] = lambda _: True) -> _Request | None:
+        """Return the oldest request of a type that is now answered, and wait for it no longer."""
+        for event_id, request in self._requests.items():
+            if request.type == kind and is_it(request):
+                return self._requests.pop(event_id)
+        return None
 
     def _identify(self, event: ev.ClientEvent | dict[str, Any]) -> str:
         """Give an event an id if it has none."""
@@ -429,12 +650,15 @@ class ClientProtocol:
 
     # --- how: the response sequencer ---
 
-    def _create_response(self, event: dict[str, Any]) -> str:
+    def _create_response(self, event: dict[str, Any], *, again: bool = True) -> str:
         """Send a response.create with parameters or an id of its own, now or in its turn."""
         event_id = self._identify(event)
         params = event.get("response")
         if params is not None:
             event["response"] = {**params, "metadata": {**(params.get("metadata") or {}), REQUEST_TAG: event_id}}
+            if again:
+                self._asked[event_id] = event
+                bound(self._asked)
             if _is_out_of_band(event):
                 self._beside.add(event_id)
                 if "audio" in (params.get("output_modalities") or self.config.get("output_modalities") or ["audio"]):
@@ -447,7 +671,9 @@ class ClientProtocol:
     def _respond_if_due(self) -> None:
         if not (self._is_due or self._special) or not self._may_respond():
             return
-        self._send(self._special.popleft() if self._special else ev.ResponseCreate())
+        event = self._special.popleft() if self._special else ev.ResponseCreate()
+        event_id = self._send(event)
+        self._requested_id = event_id if isinstance(event, dict) else None
         self._is_due = False
         self._unseen.clear()
 
@@ -471,8 +697,12 @@ class ClientProtocol:
             if tag in self._spoken:
                 self._spoken[response_id] = self._spoken.pop(tag)
                 self._running_beside.add(response_id)
+            self._requests.pop(tag, None)
             return
-        self._active_id = response.id
+        self._answered("response.create", lambda request: _is_plain(request) or request["event_id"] == tag)
+        self._requested_id = tag or self._requested_id
+        self._active_id, self._active_items, self._active_calls = response.id, {}, False
+        self._asked_again = False
         self._move(event.type)
         if not self._unseen:
             self._is_due = False  # it has seen all that was to be answered
@@ -480,6 +710,7 @@ class ClientProtocol:
     def _on_response_done(self, event: ev.ResponseDone, out: list[Event]) -> None:
         response = event.response
         self.usage.add_response(event.usage)
+        self._asked.pop((response.metadata or {}).get(REQUEST_TAG, ""), None)
         for item in response.output or []:
             self._call(item, response.id or "", out)
         if response.status_details and (error := response.status_details.error):
@@ -487,13 +718,118 @@ class ClientProtocol:
         if response.id in self._beside:
             self._forget_beside(response.id or "")
         elif self._active_id in {None, response.id}:
-            self._active_id = None
+            self._asked.pop(self._requested_id or "", None)
+            self._answered("response.cancel")
+            self._active_id, self._active_items, self._requested_id = None, {}, None
             self._move(event.type)
 
     def _forget_beside(self, key: str) -> None:
         self._beside.discard(key)
         self._running_beside.discard(key)
         self._spoken.pop(key, None)
+
+    def _owed(self) -> str | None:
+        """Say what the server owes for too long."""
+        if self.session is not SessionState.READY:
+            return None
+        if self.response is ResponseState.ACTIVE and self._active_id is not None:
+            return "a response has not gone on" if self._now - self._last_event > PATIENCE_S else None
+        if self._now - self._since <= ANSWER_TIMEOUT_S:
+            return None
+        if self.response is ResponseState.REQUESTED:
+            return "response.create was not answered"
+        if self.turn is TurnState.COMMITTED and self._answer_owed and self.response is ResponseState.IDLE:
+            return "the user's turn was not answered"
+        return None
+
+    def _ask_again(self) -> None:
+        request = self._requests.pop(self._requested_id or "", None)
+        if self.response is ResponseState.REQUESTED and request is not None and isinstance(request.event, dict):
+            self._special.appendleft(request.event)
+        else:
+            self._is_due = True
+        self._unblock()
+
+    def _unblock(self) -> None:
+        self._move("response.create unanswered")
+        if self._active_id is None:
+            self._move("response lost")
+        self._move("turn lost")
+
+    # --- how: succession ---
+
+    def _send_again(self, request: _Request) -> None:
+        event = request.event
+        if request.type == "conversation.item.create":
+            if _id_of(request["item"]) in self._told:
+                return
+            previous = request["previous_item_id"]
+            if previous not in {None, "root"} and previous not in self._told:
+                event = {**msgspec.to_builtins(event), "type": request.type, "previous_item_id": None}
+        self._send(event)
+
+    def _replay(self, before: ClientProtocol, audio: Callable[[int, int], Sequence[bytes]]) -> None:
+        """Send the user's audio that is in no item, with the commits in it."""
+        position = self.first_sample
+        for event_id, samples in before._commits:
+            self._send_audio(audio, position, position := max(position, before.first_sample + samples))
+            if (request := before._requests.get(event_id)) is not None:
+                self._send(request.event)
+        self._send_audio(audio, position, before.first_sample + before._sent_samples)
+
+    def _send_audio(self, audio: Callable[[int, int], Sequence[bytes]], start: int, end: int) -> None:
+        if start < end:
+            self._outgoing += audio(start, end)
+            self._sent_samples += end - start
+
+    def _take_over_responses(self, before: ClientProtocol) -> None:
+        """Ask for the responses that were asked for or owed and are not done."""
+        is_broken = before.response is ResponseState.ACTIVE and before._active_id is not None
+        entries = (self.conversation.get(item_id) for item_id in before._active_items)
+        was_said = any(entry is not None and any(entry.texts.values()) for entry in entries)
+        self._is_due = before._is_due
+        for event_id, event in before._asked.items():
+            going_on = is_broken and was_said and event_id == before._requested_id
+            self._create_response(self._continuation(event) if going_on else event)
+        self._special.extend(event for event in before._special if event["event_id"] not in before._asked)
+        if before.response is ResponseState.REQUESTED:
+            self._is_due |= before._requested_id is None
+        elif is_broken and before._requested_id not in before._asked and not before._active_calls:
+            if self.turn is TurnState.ENDING:
+                pass  # the user has interrupted it
+            elif was_said:
+                self._create_response(self._continuation({"type": "response.create"}))
+            else:
+                self._is_due = True
+        elif before.turn is TurnState.COMMITTED and before._answer_owed:
+            self._is_due = True
+
+    def _continuation(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Return a response.create that goes on with what was already said."""
+        params = event.get("response") or {}
+        instructions = params.get("instructions") or self.config.get("instructions")
+        said = "\n\n".join(filter(None, [instructions, CONTINUE]))
+        return {**event, "response": {**params, "instructions": said}}
+
+    def _retell(self, item_id: str, item: ev.Item | None, previous: str) -> str:
+        """Replace what the server was told of an item, by nothing or by an item that gets a new id; returns that."""
+        del self._told[item_id]
+        self._send(ev.ConversationItemDelete(item_id=item_id), is_own=True)
+        if item is None:
+            self.conversation.delete(item_id)
+            return previous
+        new = msgspec.structs.replace(item, id=self._new_id("item"))
+        self.conversation.rename(item_id, new.id or "")
+        self._told[new.id or ""] = new
+        self._send(ev.ConversationItemCreate(item=new, previous_item_id=previous), is_own=True)
+        return new.id or ""
+
+    def _before(self, item_id: str) -> str:
+        """Return the id of the item before among those that the server knows, or "root"."""
+        previous = self.conversation.previous(item_id)
+        while previous != "root" and previous not in self._told and previous not in self._present:
+            previous = self.conversation.previous(previous)
+        return previous
 
     # --- how: interruption ---
 
@@ -504,15 +840,18 @@ class ClientProtocol:
         self.latency.cut(heard.item_id)
         if texts is None:
             return None
-        if heard.item_id in self.conversation:  # what is beside the conversation cannot be cut in it
+        if heard.item_id in self._told:  # here it is a text, which cannot be truncated
+            self._retell(heard.item_id, _said(texts[0]), self._before(heard.item_id))
+        elif heard.item_id in self.conversation:  # what is beside the conversation cannot be cut in it
             if played > 0:
                 self._send(
                     ev.ConversationItemTruncate(
                         item_id=heard.item_id, content_index=heard.content_index, audio_end_ms=played
-                    )
+                    ),
+                    is_own=True,
                 )
             elif heard.content_index == 0:
-                self._send(ev.ConversationItemDelete(item_id=heard.item_id))
+                self._send(ev.ConversationItemDelete(item_id=heard.item_id), is_own=True)
         return ev.Interrupted(
             item_id=heard.item_id,
             content_index=heard.content_index,
@@ -530,6 +869,9 @@ class ClientProtocol:
         reach = ERRORS.get(error.code or "", Reach.REQUEST)
         if self._fail_if_fatal(error.message, error.code, error.param, error.event_id, error.type):
             return
+        if reach is Reach.CONNECTION:
+            self.expired = ServerError(error.message, error.code, error.param, error.event_id, error.type)
+            return
         if self.session is SessionState.CONFIGURING and (request is None or request.type == "session.update"):
             self.failure = ConfigurationError(error.message, error.code, error.param, error.event_id, error.type)
             self._move("session.update refused")
@@ -539,7 +881,7 @@ class ClientProtocol:
         elif reach is Reach.IGNORE:
             self._move("response.cancel refused")
             out.clear()
-        elif request is not None and self._is_settled(request, error):
+        elif request is not None and (self._is_let_go(request, error) or request.is_own):
             out.clear()
 
     def _retry(self, request: _Request | None) -> None:
@@ -549,7 +891,7 @@ class ClientProtocol:
             self._is_due = True
         self._move("response.create too early")
 
-    def _is_settled(self, request: _Request, error: ev.ErrorDetails) -> bool:
+    def _is_let_go(self, request: _Request, error: ev.ErrorDetails) -> bool:
         """Do what a refused request needs; True if the application need not hear of it."""
         match request.event:
             case ev.ConversationItemTruncate() as refused:
@@ -558,19 +900,22 @@ class ClientProtocol:
                     event_id = self._send(
                         ev.ConversationItemTruncate(
                             item_id=refused.item_id, content_index=refused.content_index, audio_end_ms=int(shorter[1])
-                        )
+                        ),
+                        is_own=True,
                     )
                     self._requests[event_id].is_correction = True
                 return True
-            case ev.ConversationItemDelete():
-                return error.code == "item_delete_invalid_item_id"
             case ev.ConversationItemCreate(item=item):
                 self._unseen.discard(item.id or "")
+                if request.is_own:
+                    self._told.pop(item.id or "", None)
             case ev.InputAudioBufferCommit():
-                self._commits = max(0, self._commits - 1)
+                self._commits = deque(commit for commit in self._commits if commit[0] != error.event_id)
             case _ if _is_out_of_band(request.event):
+                self._asked.pop(error.event_id or "", None)
                 self._forget_beside(error.event_id or "")
             case _ if request.type == "response.create":
+                self._asked.pop(error.event_id or "", None)
                 self._move("response.create refused")
         return False
 
@@ -593,34 +938,81 @@ class ClientProtocol:
 
     def _on_session(self, event: ev.SessionCreated | ev.SessionUpdated, _out: list[Event]) -> None:
         self.config = msgspec.json.decode(event.raw)["session"]
+        if isinstance(event, ev.SessionUpdated):
+            self._accept_update()
         if isinstance(event.session.id, str):
             self.id = event.session.id
         self._move(event.type)
 
-    def _on_item(
-        self, event: ev.ConversationItemAdded | ev.ConversationItemDone | ev.ConversationItemCreated, _out: list[Event]
-    ) -> None:
-        self._unseen.discard(event.item.id or "")
-        self.conversation.place(event.item, event.previous_item_id)
+    def _accept_update(self) -> None:
+        request = self._answered("session.update")
+        if request is not None and isinstance(request["session"], dict):
+            self.requested = merge(self.requested, request["session"])
 
-    def _on_item_deleted(self, event: ev.ConversationItemDeleted, _out: list[Event]) -> None:
-        self.conversation.delete(event.item_id)
+    def _on_item(
+        self, event: ev.ConversationItemAdded | ev.ConversationItemDone | ev.ConversationItemCreated, out: list[Event]
+    ) -> None:
+        item, item_id = event.item, event.item.id or ""
+        request = self._answered("conversation.item.create", lambda request: _id_of(request["item"]) == item_id)
+        self._unseen.discard(item_id)
+        if item_id in self._told:
+            out.clear()
+            return
+        if request is not None and isinstance(sent := request["item"], ev.Item) and sent.content:
+            item = msgspec.structs.replace(item, content=sent.content)  # no server sends an image back
+        self.conversation.place(item, event.previous_item_id)
+        self._present[item_id] = None
+        bound(self._present)
+
+    def _on_item_deleted(self, event: ev.ConversationItemDeleted, out: list[Event]) -> None:
+        request = self._answered("conversation.item.delete", lambda request: request["item_id"] == event.item_id)
+        self._told.pop(event.item_id, None)
+        if event.item_id in self.conversation:
+            self.conversation.delete(event.item_id)
+        elif request is not None and request.is_own:
+            out.clear()
+
+    def _on_item_truncated(self, event: ev.ConversationItemTruncated, _out: list[Event]) -> None:
+        self._answered("conversation.item.truncate", lambda request: request["item_id"] == event.item_id)
+
+    def _on_item_retrieved(self, event: ev.ConversationItemRetrieved, _out: list[Event]) -> None:
+        self._answered("conversation.item.retrieve", lambda request: request["item_id"] == event.item.id)
 
     def _on_cleared(self, event: ev.InputAudioBufferCleared, _out: list[Event]) -> None:
+        self._answered("input_audio_buffer.clear")
         self._move(event.type)
+
+    def _sample(self, ms: int) -> int:
+        return ms * self._input_rate // 1000
 
     def _on_speech_started(self, event: ev.InputAudioBufferSpeechStarted, _out: list[Event]) -> None:
-        self.conversation.speech_started(event.item_id, event.audio_start_ms)
+        self._speech = (max(self._heard_samples, self._sample(event.audio_start_ms)), None)
+        before_ms = self.first_sample * 1000 // self._input_rate
+        self.conversation.speech_started(event.item_id, before_ms + event.audio_start_ms)
         self._move(event.type)
 
+    def _on_idle_timeout(self, event: ev.InputAudioBufferTimeoutTriggered, _out: list[Event]) -> None:
+        self._speech = (self._sample(event.audio_start_ms), self._sample(event.audio_end_ms))
+
     def _on_speech_stopped(self, event: ev.InputAudioBufferSpeechStopped, _out: list[Event]) -> None:
+        if self._speech is not None:
+            self._speech = (self._speech[0], self._sample(event.audio_end_ms))
         silence_ms = (self.turn_detection or {}).get("silence_duration_ms") or 0
         self.latency.speech_stopped(self._now - silence_ms / 1000.0, local=False)
         self._move(event.type)
 
     def _on_committed(self, event: ev.InputAudioBufferCommitted, _out: list[Event]) -> None:
-        by_client = self._commits > 0
-        self._commits -= by_client
+        start, end = self._speech or (self._heard_samples, None)
+        by_client = bool(self._commits)
+        if by_client:
+            event_id, end = self._commits.popleft()
+            self._requests.pop(event_id, None)
+        self._speech = None
+        self._heard_samples = max(self._heard_samples, self._sent_samples if end is None else end)
+        samples = self.first_sample + start, self.first_sample + self._heard_samples
+        self.conversation.spoken(event.item_id, samples, awaits_text=self.transcribes)
+        if self.transcribes:
+            self._transcripts[event.item_id] = self._now
         self._answer_owed = self.server_responds and not by_client
         self.latency.committed()
         self._move(event.type)
@@ -631,12 +1023,20 @@ class ClientProtocol:
 
     def _on_user_text(self, event: ev.ConversationItemInputAudioTranscriptionCompleted, out: list[Event]) -> None:
         self.usage.add_transcription(event.usage)
+        self._transcripts.pop(event.item_id, None)
         out.append(self.conversation.user_text(event.item_id, event.content_index, "", event.transcript))
 
+    def _on_no_user_text(self, event: ev.ConversationItemInputAudioTranscriptionFailed, _out: list[Event]) -> None:
+        self._transcripts.pop(event.item_id, None)
+        self.conversation.transcription_failed(event.item_id)
+
     def _on_output_item(self, event: ev.ResponseOutputItemAdded | ev.ResponseOutputItemDone, out: list[Event]) -> None:
+        is_done = isinstance(event, ev.ResponseOutputItemDone)
         if event.response_id not in self._beside:
             self.conversation.update(event.item)
-        if isinstance(event, ev.ResponseOutputItemDone):
+            if event.response_id == self._active_id:
+                self._active_items[event.item.id or ""] = is_done
+        if is_done:
             self._call(event.item, event.response_id, out)
 
     def _on_agent_delta(
@@ -653,7 +1053,8 @@ class ClientProtocol:
             out.append(self.conversation.agent_text(event, "", text))
 
     def _on_audio_delta(self, event: ev.ResponseOutputAudioDelta, out: list[Event]) -> None:
-        out.extend(self.audio_received(event.response_id, event.item_id, self._now))
+        ms = len(event.delta) * 3 / 4 / _bytes_per_ms(self.config)
+        out.extend(self.audio_received(event.response_id, event.item_id, self._now, ms))
 
     def _on_audio_done(self, event: ev.ResponseOutputAudioDone, _out: list[Event]) -> None:
         self.conversation.audio_done(event.item_id)
@@ -671,6 +1072,7 @@ class ClientProtocol:
         self._called[call_id] = None
         bound(self._called)
         self._calls[call_id] = _Call(name, self._now, self._interruptions)
+        self._active_calls |= response_id == self._active_id
         try:
             arguments = msgspec.json.decode(item.arguments or "{}", type=dict[str, Any])
         except msgspec.DecodeError as error:
@@ -692,12 +1094,16 @@ class ClientProtocol:
         ev.ConversationItemAdded: _on_item,
         ev.ConversationItemDone: _on_item,
         ev.ConversationItemDeleted: _on_item_deleted,
+        ev.ConversationItemTruncated: _on_item_truncated,
+        ev.ConversationItemRetrieved: _on_item_retrieved,
         ev.InputAudioBufferCleared: _on_cleared,
         ev.InputAudioBufferSpeechStarted: _on_speech_started,
         ev.InputAudioBufferSpeechStopped: _on_speech_stopped,
         ev.InputAudioBufferCommitted: _on_committed,
+        ev.InputAudioBufferTimeoutTriggered: _on_idle_timeout,
         ev.ConversationItemInputAudioTranscriptionDelta: _on_user_delta,
         ev.ConversationItemInputAudioTranscriptionCompleted: _on_user_text,
+        ev.ConversationItemInputAudioTranscriptionFailed: _on_no_user_text,
         ev.ResponseCreated: _on_response_created,
         ev.ResponseDone: _on_response_done,
         ev.ResponseOutputItemAdded: _on_output_item,
@@ -722,3 +1128,34 @@ def _is_out_of_band(event: ev.ClientEvent | dict[str, Any]) -> bool:
     if not isinstance(event, dict) or event.get("type") != "response.create":
         return False
     return (event.get("response") or {}).get("conversation") == "none"
+
+
+def _is_plain(request: _Request) -> bool:
+    """Whether it asks for a response without parameters."""
+    return isinstance(request.event, ev.ResponseCreate)
+
+
+def _id_of(item: Any) -> str | None:
+    return item.get("id") if isinstance(item, dict) else getattr(item, "id", None)
+
+
+def _said(text: str) -> ev.Item | None:
+    """Return a text as something that the agent said."""
+    if not text:
+        return None
+    return ev.Item(type="message", role="assistant", content=[ev.ContentPart(type="output_text", text=text)])
+
+
+def _bytes_per_ms(config: Mapping[str, Any]) -> int:
+    """Return how many bytes of the server's audio are a millisecond."""
+    output = (config.get("audio") or {}).get("output") or {}
+    return 48 if (output.get("format") or {}).get("type", "audio/pcm") == "audio/pcm" else 8
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge deeply: mappings field by field, everything else (None, lists) as `over` has it."""
+    merged = dict(base)
+    for key, value in over.items():
+        before = merged.get(key)
+        merged[key] = merge(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return merged

@@ -14,6 +14,7 @@ import base64
 import contextlib
 import logging
 import secrets
+import time
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, cast
 
 import msgspec
@@ -21,6 +22,7 @@ import msgspec
 from realtime_core.frame import append_message
 from realtime_voice import endpoint as endpoints
 from realtime_voice import events as ev
+from realtime_voice.audio.clock import Clock, LoopClock
 from realtime_voice.audio.wire import (
     AudioEvent,
     PlayoutDrained,
@@ -29,8 +31,8 @@ from realtime_voice.audio.wire import (
     SpeechStopped,
     Wire,
 )
+from realtime_voice.connection import Connection
 from realtime_voice.errors import (
-    AuthenticationError,
     ConfigurationError,
     ConnectionClosed,
     LocalProtocolError,
@@ -40,17 +42,28 @@ from realtime_voice.errors import (
     SessionTimeout,
     ToolError,
 )
-from realtime_voice.protocol import REQUEST_TAG, ClientProtocol, SessionState, tool_error
+from realtime_voice.history import history
+from realtime_voice.protocol import REQUEST_TAG, ClientProtocol, SessionState, merge, tool_error
 from realtime_voice.protocol import Event as ProtocolEvent
-from realtime_voice.queues import EventQueue, MessageQueue
+from realtime_voice.queues import EventQueue
+from realtime_voice.reconnect import (
+    LAST_MOMENT_S,
+    LIFE_S,
+    LINK,
+    Backoff,
+    LinkState,
+    ReconnectPolicy,
+    is_replaceable,
+    renew_after_s,
+)
 from realtime_voice.tools import TOOL_TIMEOUT_S, Toolbox
+from realtime_voice.uplink import Uplink
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from realtime_core.delta import Delta
-    from realtime_voice._socket import Socket
     from realtime_voice.audio.base import AudioIO
     from realtime_voice.audio.playout import Playout
     from realtime_voice.tools import ToolLike
@@ -65,9 +78,11 @@ ANSWER_TIMEOUT_S: Final = 10.0
 FILLER_AFTER_S: Final = 1.5
 TICK_S: Final = 0.5
 PLAYOUT_LOOK_S: Final = 0.02
+BOUNDARY_LOOK_S: Final = 0.05
+"""How often a renewal looks whether nobody speaks."""
 LAST_WORDS_S: Final = 0.25
 """How long a stop waits for what is still to be sent."""
-STOP_S: Final = 1.0
+STOP_S: Final = 1.5
 CONNECT_TIMEOUT_S: Final = 10.0
 """How long the handshake may take."""
 TOOLS_AT_ONCE: Final = 64
@@ -97,6 +112,9 @@ def connect(
     local_barge_in: bool = False,
     filler: str | None = None,
     filler_after_s: float = FILLER_AFTER_S,
+    reconnect: ReconnectPolicy | None = ReconnectPolicy(),  # noqa: B008  frozen
+    timeout_s: float | None = None,
+    clock: Clock | None = None,
     endpoint: endpoints.Endpoint | None = None,
     ssl_context: ssl.SSLContext | None = None,
     allow_insecure: bool = False,
@@ -117,6 +135,10 @@ def connect(
     local_barge_in: let the audio side's own speech detector interrupt, sooner than the server's; for headphones, or
     where the microphone does not hear the speaker.
     filler: what the agent says ("One moment, please.") when a tool has run in silence for `filler_after_s`.
+    reconnect: how a lost connection is replaced, and one whose time is nearly over; None: the session ends with its
+    first connection.
+    timeout_s: how long a connection may live, where that is less than the server allows.
+    clock: what time it is; another than the event loop's is for tests.
 
     Raises ValueError for what is wrong in the arguments.
     """
@@ -147,6 +169,9 @@ def connect(
         local_barge_in=local_barge_in,
         filler=filler,
         filler_after_s=filler_after_s,
+        reconnect=reconnect,
+        timeout_s=timeout_s,
+        clock=clock,
         model=model,
     )
 
@@ -177,15 +202,6 @@ def session_config(
     return merge(session, config)
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge deeply: mappings field by field, everything else (None, lists) as `over` has it."""
-    merged = dict(base)
-    for key, value in over.items():
-        before = merged.get(key)
-        merged[key] = merge(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
-    return merged
-
-
 def _format(wire: Wire) -> dict[str, Any]:
     return {"type": "audio/pcm", "rate": wire.rate} if wire.encoding == "pcm" else {"type": f"audio/{wire.encoding}"}
 
@@ -212,6 +228,9 @@ class Session:
         local_barge_in: bool = False,
         filler: str | None = None,
         filler_after_s: float = FILLER_AFTER_S,
+        reconnect: ReconnectPolicy | None = ReconnectPolicy(),  # noqa: B008  frozen
+        timeout_s: float | None = None,
+        clock: Clock | None = None,
         model: str = "",
     ) -> None:
         if not connect_timeout_s > 0:
@@ -220,11 +239,12 @@ class Session:
             raise ValueError(f"configure_timeout_s must be above 0, got {configure_timeout_s}")
         if not filler_after_s > 0:
             raise ValueError(f"filler_after_s must be above 0, got {filler_after_s}")
+        if timeout_s is not None and not timeout_s > 0:
+            raise ValueError(f"timeout_s must be above 0, got {timeout_s}")
         if silent_peer not in {"raise", "warn"}:
             raise ValueError(f"silent_peer must be 'raise' or 'warn', got {silent_peer!r}")
         self.endpoint = endpoint
         self.model = model
-        self.protocol = ClientProtocol(secrets.token_hex(4) + "_")
         self.allow_interruptions = True
         """False: the agent goes on speaking when the user does."""
         self.local_barge_in = local_barge_in
@@ -240,7 +260,18 @@ class Session:
         self._connect_timeout_s = connect_timeout_s
         self._configure_timeout_s = configure_timeout_s
         self._silent_peer = silent_peer
-        self._socket: Socket | None = None
+        self._reconnects = reconnect is not None
+        self._policy = reconnect or ReconnectPolicy()
+        self._timeout_s = timeout_s
+        self._given_clock = clock
+        self._link = LinkState.CONNECTING
+        self._backoff = Backoff(self._policy)
+        self._uplink = Uplink(wire_in, self._policy.keep_s)
+        self._last_audio_at: float | None = None
+        self._is_user_heard = False  # by the audio side's own detector
+        self._current = Connection(1, ClientProtocol(_prefix(), input_rate=wire_in.rate))
+        self._successor: Connection | None = None
+        self._generations = 1
         self._runner: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
         self._configured: asyncio.Future[None] | None = None
@@ -249,7 +280,6 @@ class Session:
         self._is_error_told = False
         self._is_over = asyncio.Event()
         self._events: EventQueue[Event] = EventQueue()
-        self._outgoing = MessageQueue()
         self._tool_tasks: dict[str, tuple[ev.ToolCall, asyncio.Task[None]]] = {}
         self._waiters: dict[str, _Waiter] = {}
 
@@ -272,6 +302,7 @@ class Session:
         """
         if self._runner is not None or self._stopping is not None:
             raise LocalProtocolError("a session is started once; call connect again for another")
+        self._clock: Clock = self._given_clock or LoopClock()
         self._runner = asyncio.create_task(self._run(), name="realtime session")
         self._configured = asyncio.get_running_loop().create_future()
         try:
@@ -298,28 +329,26 @@ class Session:
         if self._runner is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORDS_S):
-                    await self._outgoing.empty()
+                    await self._current.outgoing.empty()
             self._runner.cancel()
             await asyncio.wait({self._runner}, timeout=STOP_S)
         self._finish(None)
-        closing = [self._socket.close()] if self._socket is not None else []
         if self._audio is not None:
-            closing.append(self._audio.stop())
-        for result in await asyncio.gather(*closing, return_exceptions=True):
-            if isinstance(result, Exception):
-                _logger.warning("closing failed: %s", result)
+            try:
+                await self._audio.stop()
+            except Exception as error:  # noqa: BLE001  the session ends all the same
+                _logger.warning("closing failed: %s", error)
 
     async def _run(self) -> None:
-        """Be the session: connect, then all tasks until one fails."""
+        """Be the session: all its tasks until one fails."""
         error: BaseException | None = None
         try:
-            await self._open()
+            if self._audio is not None:
+                await self._audio.start(self._wire_in, self._wire_out, framed=True)
+                self.attach_playout(self._audio.playout)
             async with asyncio.TaskGroup() as self._group:
-                self._group.create_task(self._receive_all(), name="realtime receive")
-                self._group.create_task(self._write_all(), name="realtime write")
+                self._group.create_task(self._keep_connected(self._group), name="realtime connection")
                 self._group.create_task(self._tick_all(), name="realtime tick")
-                self.protocol.configure(self._requested)
-                self._queue_outgoing()
         except asyncio.CancelledError:
             pass
         except BaseExceptionGroup as group:
@@ -327,14 +356,6 @@ class Session:
         except Exception as failure:  # noqa: BLE001  it is told where the application waits
             error = failure
         self._finish(error)
-
-    async def _open(self) -> None:
-        from realtime_voice._socket import connect as connect_socket
-
-        if self._audio is not None:
-            await self._audio.start(self._wire_in, self._wire_out, framed=True)
-            self.attach_playout(self._audio.playout)
-        self._socket = await connect_socket(self.endpoint, timeout_s=self._connect_timeout_s)
 
     def _finish(self, error: BaseException | None) -> None:
         """Note the end, once."""
@@ -344,12 +365,13 @@ class Session:
             error = None  # an orderly end
         self._error = error
         self._group = None
+        self._move_link("end")
         for waiter in self._waiters.values():
             waiter.fail(error or ConnectionClosed("the session has ended", 1000))
         self._waiters.clear()
         self._is_over.set()
         self._events.end()
-        self._outgoing.end()
+        self._current.outgoing.end()
 
     def _tell_error(self) -> None:
         if self._error is not None and not self._is_error_told:
@@ -383,7 +405,14 @@ class Session:
     # --- what the application says ---
 
     async def send(self, event: ev.ClientEvent | Mapping[str, Any]) -> str:
-        """Send any client event; returns its event_id. A response.create waits for its moment."""
+        """Send any client event; returns its event_id. A response.create waits for its moment.
+
+        Of an input_audio_buffer.append the audio alone is sent, as by `send_audio`; its id is "".
+        """
+        audio = _audio_of(event)
+        if audio is not None:
+            await self.send_audio(audio)
+            return ""
         event_id = self._running().send(event)
         await self._sent()
         return event_id
@@ -423,11 +452,13 @@ class Session:
         return item_id
 
     async def send_audio(self, audio: bytes) -> None:
-        """Send the user's audio, bare bytes in the wire's format, at most 15 MiB (ValueError)."""
+        """Send the user's audio, bare bytes in the wire's format, whole samples, at most 15 MiB (ValueError)."""
         if len(audio) > APPEND_BYTES:
             raise ValueError(f"{len(audio)} bytes of audio at once are more than {APPEND_BYTES}")
+        if len(audio) % self._uplink.sample_bytes:
+            raise ValueError(f"{len(audio)} bytes are not whole samples of {self._uplink.sample_bytes} bytes")
         self._running()
-        self._outgoing.put(append_message(audio))
+        self._send_chunk(append_message(audio))
         await self._sent()
 
     async def commit_audio(self, *, respond: bool = True) -> None:
@@ -541,8 +572,23 @@ class Session:
     # --- what is known ---
 
     @property
+    def protocol(self) -> ClientProtocol:
+        """The protocol of the present connection."""
+        return self._current.protocol
+
+    @property
+    def link(self) -> LinkState:
+        """What the session does about its connection."""
+        return self._link
+
+    @property
+    def generation(self) -> int:
+        """Which of the session's connections this is, counted from 1."""
+        return self._current.generation
+
+    @property
     def id(self) -> str:
-        """The session's id at the server."""
+        """The session's id at the server; another one after the connection was replaced."""
         return self.protocol.id
 
     @property
@@ -584,6 +630,8 @@ class Session:
     def audio_event(self, event: AudioEvent) -> None:
         """Take an event of the audio side, for hosts that own it."""
         self._events.put(event)
+        if isinstance(event, SpeechStarted | SpeechStopped):
+            self._is_user_heard = isinstance(event, SpeechStarted)
         match event:
             case SpeechStarted() if self.local_barge_in and self.allow_interruptions and self.is_running:
                 self._interrupt(by_server=False)
@@ -604,9 +652,9 @@ class Session:
     async def _capture_all(self, audio: AudioIO) -> None:
         while (chunks := await audio.captured()) is not None:
             for _, message in chunks:
-                self._outgoing.put(message)
+                self._send_chunk(message)
             self._take_audio_events()
-            await self._outgoing.room()
+            await self._current.outgoing.room()
         while True:  # the input has ended, the speaker has not
             self._take_audio_events()
             await asyncio.sleep(PLAYOUT_LOOK_S)
@@ -633,59 +681,246 @@ class Session:
 
     async def _sent(self) -> None:
         self._queue_outgoing()
-        await self._outgoing.room()
+        await self._current.outgoing.room()
 
     def _queue_outgoing(self) -> None:
-        for message in self.protocol.data_to_send():
-            self._outgoing.put(message)
+        self._current.flush()
 
-    async def _write_all(self) -> None:
-        socket = self._open_socket()
-        with contextlib.suppress(ConnectionClosed):  # why it closed is what the receiver finds out
-            while True:
-                await socket.send(await self._outgoing.first())
-                self._outgoing.sent()
+    def _send_chunk(self, message: bytes) -> None:
+        """Send a chunk of the user's audio, now or when there is a connection again."""
+        self._queue_outgoing()  # what was said before it goes before it
+        samples = self._uplink.add(message)
+        self._current.protocol.audio_sent(samples)
+        if not self._current.is_lost:
+            self._last_audio_at = self._clock.time()
+            self._current.outgoing.put(message)
 
-    def _open_socket(self) -> Socket:
-        if self._socket is None:
-            raise LocalProtocolError("the session is not connected")
-        return self._socket
+    # --- connections ---
+
+    async def _keep_connected(self, group: asyncio.TaskGroup) -> None:
+        """Connect, and replace the connection whenever it is lost or its time is nearly over. Raises why not."""
+        await self._establish(self._current, self._requested, group)
+        self._move_link("configured")
+        self._set_configured()
+        while True:
+            begin, last_moment = self._times_of(self._current)
+            if not await self._is_lost_before(begin):
+                self._move_link("renewal due")
+            successor = await self._succeed(group)
+            while not await self._may_switch(successor, last_moment):
+                if successor.is_lost:
+                    successor.retire()
+                    successor = await self._succeed(group)
+            self._switch(successor)
+
+    async def _establish(self, connection: Connection, config: Mapping[str, Any], group: asyncio.TaskGroup) -> None:
+        """Open a connection and have it configured. Raises why that failed; then it is closed."""
+        await connection.open(self.endpoint, self._connect_timeout_s)
+        connection.serve(group.create_task(self._serve(connection), name="realtime receive"))
+        try:
+            connection.protocol.configure(config)
+            connection.flush()
+            if not await connection.configured(self._configure_timeout_s):
+                self._on_silence(connection)
+        except BaseException:
+            connection.retire()
+            raise
+        connection.configured_at = self._clock.time()
+
+    def _on_silence(self, connection: Connection) -> None:
+        message = f"{self.endpoint.name} has not answered the configuration within {self._configure_timeout_s:g} s"
+        if self._silent_peer == "raise":
+            raise SessionTimeout(message)
+        _logger.warning("%s: going on without", message)
+        connection.protocol.configuration_unanswered()
+
+    def _times_of(self, connection: Connection) -> tuple[float, float]:
+        """When the connection's renewal begins, and when it can wait no longer."""
+        if not self._reconnects:
+            return float("inf"), float("inf")
+        expires_at = connection.protocol.config.get("expires_at")
+        left_s = expires_at - time.time() if isinstance(expires_at, int | float) else 0.0
+        life_s = min(left_s if left_s > 0.0 else LIFE_S, self._timeout_s or LIFE_S * 24)
+        begin = connection.configured_at
+        return begin + renew_after_s(life_s), begin + life_s - min(LAST_MOMENT_S, 0.1 * life_s)
+
+    async def _is_lost_before(self, moment: float) -> bool:
+        """Wait until the present connection is lost (True), or the moment has come (False)."""
+        waits = {asyncio.ensure_future(self._current.lost())}
+        if moment != float("inf"):
+            waits.add(asyncio.ensure_future(self._clock.sleep_until(moment)))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return self._current.is_lost
+
+    async def _succeed(self, group: asyncio.TaskGroup) -> Connection:
+        """Have a successor stand beside the present connection, or instead of it. Raises why there can be none."""
+        renewing = Backoff(self._policy)
+        while True:
+            if self._current.is_lost:
+                self._let_go(self._current)
+                wait_s = self._backoff.next_wait_s()
+                reason = str(self._current.loss)
+                self._events.put(ev.Reconnecting(reason=reason, attempt=self._backoff.attempts, wait_s=wait_s))
+                await self._clock.sleep_until(self._clock.time() + wait_s)
+            elif await self._is_lost_before(self._clock.time() + renewing.next_wait_s()):
+                continue
+            before = self._current.protocol
+            self._generations += 1
+            successor = self._successor = Connection(
+                self._generations, ClientProtocol(_prefix(), input_rate=self._uplink.rate, before=before)
+            )
+            try:
+                await self._establish(successor, before.requested or self._requested, group)
+            except (RealtimeError, OSError) as error:
+                self._successor = None
+                _logger.info("connection %d came to nothing: %s", successor.generation, error)
+                if not is_replaceable(error) or (self._current.is_lost and self._backoff.is_exhausted):
+                    raise
+            else:
+                successor.protocol.tell(self._history(settled=True))
+                successor.flush()
+                return successor
+
+    async def _may_switch(self, successor: Connection, last_moment: float) -> bool:
+        """Wait a little for the moment to switch: nobody speaks, or there is no time left, or no other connection."""
+        now = self._clock.time()
+        if successor.is_lost:
+            return False
+        if self._current.is_lost:
+            self._let_go(self._current)
+        elif not self._is_boundary() and now < last_moment:
+            await self._is_lost_before(now + BOUNDARY_LOOK_S)
+            return False
+        return True
+
+    def _let_go(self, connection: Connection) -> None:
+        """Note that the present connection is lost. Raises why, where another could not go on."""
+        if connection.protocol.session is SessionState.LOST:
+            return
+        loss = connection.loss or ConnectionClosed("the connection is lost")
+        connection.retire()
+        if not self._reconnects or not is_replaceable(loss) or self._backoff.is_exhausted:
+            raise loss
+        self._move_link("connection lost")
+        self._break_off(connection)
+
+    def _break_off(self, connection: Connection) -> None:
+        """End the answer that is still to come: what has arrived of it is played and written down."""
+        for item_id in connection.protocol.open_items:
+            if self._playout is not None:
+                self._playout.end_item(item_id)
+        for event in connection.protocol.lose():
+            self._events.put(event)
+
+    def _is_boundary(self) -> bool:
+        """Whether nobody speaks and nothing is to come."""
+        is_playing = self._playout is not None and self._playout.active
+        return self.protocol.is_settled and not (is_playing or self._waiters or self._is_user_heard)
+
+    def _history(self, *, settled: bool = False) -> list[ev.Item]:
+        return history(self.protocol.conversation, self._uplink.audio, settled=settled)
+
+    def _switch(self, successor: Connection) -> None:
+        """Let the successor take over: from here on all goes to it, and nothing is heard of the one before."""
+        before, now = self._current, self._clock.time()
+        loss = before.loss
+        if loss is None:
+            self._break_off(before)
+        items = self._history()
+        needed = before.protocol.needed_from(before.delivered)
+        start = max(needed, self._uplink.start)
+        successor.protocol.tell(items)
+        successor.protocol.take_over(before.protocol, start, self._uplink.since)
+        successor.delivered = start
+        self._current, self._successor = successor, None
+        self._queue_outgoing()
+        before.retire()
+        self._move_link("successor takes over")
+        silent_s = 0.0 if loss is None else now - before.alive_at
+        unheard_s = 0.0 if self._last_audio_at is None else max(silent_s, now - self._last_audio_at)
+        self._last_audio_at = None if self._last_audio_at is None else now
+        replayed, lost = self._uplink.end - start, start - needed
+        if loss is None:
+            event: ev.Renewed | ev.Reconnected = ev.Renewed(
+                generation=successor.generation,
+                incoming_gap_s=silent_s,
+                outgoing_gap_s=unheard_s,
+                replayed_samples=replayed,
+                lost_samples=lost,
+                items=len(items),
+            )
+        else:
+            event = ev.Reconnected(
+                generation=successor.generation,
+                incoming_gap_s=silent_s,
+                outgoing_gap_s=unheard_s,
+                replayed_samples=replayed,
+                lost_samples=lost,
+                items=len(items),
+                attempts=self._backoff.attempts,
+                reason=str(loss),
+            )
+        self._events.put(event)
+
+    def _move_link(self, trigger: str) -> None:
+        self._link = LINK[self._link].get(trigger, self._link)
 
     # --- receiving ---
 
-    async def _receive_all(self) -> None:
-        socket = self._open_socket()
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                message = await socket.receive()
-            except ConnectionClosed as closed:
-                raise self._reason_of(closed) from None
-            try:
-                for event in self._read(message, loop.time()):
-                    self._handle(event)
-            except (RemoteProtocolError, ValueError) as error:
-                _logger.warning("a message of %d bytes was not understood: %s", len(message), error)
-            if self.protocol.failure is not None:
-                raise self.protocol.failure
-            self._queue_outgoing()
-            self._take_audio_events()
-            await self._events.room()
-            while self._playout is not None and self._playout.full:  # noqa: ASYNC110  the device's side has no events
-                await asyncio.sleep(TICK_S / 10)
+    async def _serve(self, connection: Connection) -> None:
+        """Read a connection until it ends, with its writer beside, and close it."""
+        writer = asyncio.create_task(connection.write_all(), name="realtime write")
+        try:
+            while not connection.is_lost:
+                message = await connection.receive()
+                connection.alive_at = self._clock.time()
+                self._receive(connection, message)
+                if connection is self._current:
+                    await self._room(connection)
+        except RealtimeError as error:
+            connection.lose(error)
+        finally:
+            writer.cancel()
+            await connection.close()
 
-    def _read(self, message: bytes, now: float) -> Sequence[ProtocolEvent]:
+    def _receive(self, connection: Connection, message: bytes) -> None:
+        """Take a message; of a connection that is not the present one only its protocol hears."""
+        protocol = connection.protocol
+        try:
+            if connection is self._current:
+                for event in self._read(message):
+                    self._handle(event)
+                self._take_audio_events()
+            else:
+                protocol.receive(message, self._clock.time())
+        except (RemoteProtocolError, ValueError) as error:
+            _logger.warning("a message of %d bytes was not understood: %s", len(message), error)
+        if (end := protocol.failure or protocol.expired) is not None:
+            connection.lose(end)
+        connection.note_state()
+        connection.flush()
+
+    async def _room(self, connection: Connection) -> None:
+        """Wait while the application or the speaker has too much already."""
+        connection.is_reading = False
+        await self._events.room()
+        while self._playout is not None and self._playout.full:  # noqa: ASYNC110  the device's side has no events
+            await asyncio.sleep(TICK_S / 10)
+        connection.is_reading = True
+
+    def _read(self, message: bytes) -> Sequence[ProtocolEvent]:
+        now = self._clock.time()
         if self._playout is not None:
             delta = self._playout.feed(message)
             if delta is not None:
-                events = self.protocol.audio_received(delta.response_id, delta.item_id, now)
+                ms = delta.samples * 1000 / self._wire_out.rate
+                events = self.protocol.audio_received(delta.response_id, delta.item_id, now, ms)
                 return [_as_event(delta), *events] if self._tells_audio else events
         return self.protocol.receive(message, now)
-
-    def _reason_of(self, closed: ConnectionClosed) -> RealtimeError:
-        if closed.code == 3000:
-            return AuthenticationError(closed.reason or "the server refused the key", "invalid_api_key")
-        return closed
 
     def _handle(self, event: ProtocolEvent) -> None:
         _logger.debug("received %s", getattr(event, "type", type(event).__name__))
@@ -694,8 +929,6 @@ class Session:
             if waiter.take(event):
                 break
         match event:
-            case ev.SessionUpdated():
-                self._set_configured()
             case ev.InputAudioBufferSpeechStarted() if self.allow_interruptions:
                 self._interrupt(by_server=True)
             case ev.ResponseOutputAudioDone(item_id=item_id) if self._playout is not None:
@@ -718,24 +951,31 @@ class Session:
             self._group.create_task(self._capture_all(self._audio), name="realtime capture")
 
     async def _tick_all(self) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._configure_timeout_s
+        before = self._clock.time()
         while True:
-            now = loop.time()
-            configuring = self.protocol.session is SessionState.CONFIGURING
-            await asyncio.sleep(min(TICK_S, max(0.0, deadline - now)) if configuring else TICK_S)
-            if self.protocol.session is SessionState.CONFIGURING and loop.time() >= deadline:
-                self._on_silence()
-            self.protocol.tick(loop.time())
-            self._queue_outgoing()
+            await self._clock.sleep_until(before + TICK_S)
+            now = self._clock.time()
+            elapsed_s = min(now - before, 2 * TICK_S)  # while the loop was blocked nothing could be heard
+            before = now
+            for connection in filter(None, (self._current, self._successor)):
+                connection.note_time(now, elapsed_s, self._uplink.end if connection is self._current else 0)
+                if connection.silent_s >= self._policy.silent_s:
+                    connection.lose(ConnectionClosed(f"nothing has come for {connection.silent_s:.0f} s"))
+            self._tick(self._current, now)
 
-    def _on_silence(self) -> None:
-        message = f"{self.endpoint.name} has not answered the configuration within {self._configure_timeout_s:g} s"
-        if self._silent_peer == "raise":
-            raise SessionTimeout(message)
-        _logger.warning("%s: going on without", message)
-        self.protocol.configuration_unanswered()
-        self._set_configured()
+    def _tick(self, connection: Connection, now: float) -> None:
+        if connection.is_lost:
+            return
+        if connection.is_reading:
+            for event in connection.protocol.tick(now):
+                self._events.put(event)
+            if self._reconnects and connection.protocol.overdue is not None:
+                connection.lose(connection.protocol.overdue)
+        self._queue_outgoing()
+        self._uplink.forget(connection.protocol.kept_from(connection.delivered))
+        is_old = now - connection.configured_at >= self._policy.healthy_s
+        if is_old and connection.silent_s == 0.0:
+            self._backoff.reset()
 
     # --- tools ---
 
@@ -774,7 +1014,7 @@ class Session:
         if self.protocol.is_quiet and not (self._playout is not None and self._playout.active):
             instructions = f"Say only this, in the language of the conversation: {self._filler}"
             self.protocol.request_response(
-                {"conversation": "none", "instructions": instructions, "tool_choice": "none"}
+                {"conversation": "none", "instructions": instructions, "tool_choice": "none"}, again=False
             )
             self._queue_outgoing()
 
@@ -826,6 +1066,20 @@ class _Waiter:
         if not self.answer.done():
             self.answer.set_exception(error)
             self.answer.exception()  # who waited may have gone
+
+
+def _prefix() -> str:
+    """Return what makes the ids of one connection its own."""
+    return secrets.token_hex(4) + "_"
+
+
+def _audio_of(event: ev.ClientEvent | Mapping[str, Any]) -> bytes | None:
+    """Return the audio of an append event; None for any other. Raises ValueError for what is not base64."""
+    if isinstance(event, ev.InputAudioBufferAppend):
+        return base64.b64decode(event.audio, validate=True)
+    if not isinstance(event, ev.WireEvent) and event.get("type") == "input_audio_buffer.append":
+        return base64.b64decode(event.get("audio") or "", validate=True)
+    return None
 
 
 def _as_event(delta: Delta) -> ev.ResponseOutputAudioDelta:

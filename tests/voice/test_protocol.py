@@ -128,8 +128,8 @@ def test_every_state_has_a_row_and_can_be_reached() -> None:
         assert reached == set(states)  # type: ignore[call-overload]
 
 
-def test_only_the_failed_session_is_final() -> None:
-    assert [state for state, row in SESSION.items() if not row] == [SessionState.FAILED]
+def test_only_the_lost_and_the_failed_connection_are_final() -> None:
+    assert [state for state, row in SESSION.items() if not row] == [SessionState.LOST, SessionState.FAILED]
     assert all(RESPONSE.values())
     assert all(TURN.values())
 
@@ -865,4 +865,4 @@ def test_documentation_shows_the_tables_as_they_are() -> None:
     spec.loader.exec_module(generate)
     page = generate.PAGE.read_text()
     assert generate.render(page) == page, "run python docs/generate.py"
-    assert page.count("stateDiagram-v2") == 3
+    assert page.count("stateDiagram-v2") == 4

@@ -926,7 +926,7 @@ async def test_last_words_are_sent_before_the_end(peer: Any) -> None:
 
 @pytest.mark.parametrize(("code", "reason"), [(1001, "going away"), (1011, ""), (4004, "gone")])
 async def test_end_by_the_peer_raises_after_the_events_before_it(peer: Any, code: int, reason: str) -> None:
-    session = open_session(peer)
+    session = open_session(peer, reconnect=None)
     await session.start()
     await peer.send("test.last")
     await peer.close(code, reason)
@@ -940,6 +940,15 @@ async def test_end_by_the_peer_raises_after_the_events_before_it(peer: Any, code
     await session.stop()
 
 
+@pytest.mark.parametrize("code", [1002, 1008, 3001, 4004])
+async def test_end_that_another_connection_would_meet_too(peer: Any, code: int) -> None:
+    async with open_session(peer) as session:
+        await peer.close(code)
+        with pytest.raises(ConnectionClosed, match=str(code)):
+            await ends(session)
+    assert len(peer.paths) == 1
+
+
 async def test_orderly_end_by_the_peer_is_no_error(peer: Any) -> None:
     async with open_session(peer) as session:
         await peer.close(1000)
@@ -948,20 +957,20 @@ async def test_orderly_end_by_the_peer_is_no_error(peer: Any) -> None:
         assert not session.is_running
 
 
-async def test_fatal_error_ends_the_session_with_its_code(peer: Any) -> None:
-    session = open_session(peer)
+@pytest.mark.parametrize(("code", "options"), [("insufficient_quota", {}), ("session_expired", {"reconnect": None})])
+async def test_fatal_error_ends_the_session_with_its_code(peer: Any, code: str, options: dict[str, Any]) -> None:
+    session = open_session(peer, **options)
     await session.start()
-    message = "Your session hit the maximum duration of 60 minutes."
-    await peer.send("error", error={"type": "invalid_request_error", "code": "session_expired", "message": message})
-    with pytest.raises(ServerError, match="60 minutes") as expired:
+    await peer.send("error", error={"type": "invalid_request_error", "code": code, "message": "It is over."})
+    with pytest.raises(ServerError, match="over") as end:
         await ends(session)
-    assert expired.value.code == "session_expired"
+    assert end.value.code == code
     await session.stop()
 
 
 async def test_unread_error_is_raised_by_the_context_manager(peer: Any) -> None:
     async def body() -> None:
-        async with open_session(peer) as session:
+        async with open_session(peer, reconnect=None) as session:
             await peer.close(1011)
             await until(lambda: not session.is_running)
 

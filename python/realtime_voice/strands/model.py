@@ -390,6 +390,7 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
             config=session_config,
             configure_timeout_s=CONFIGURE_S if self.silence_limit_s is None else self.silence_limit_s,
             silent_peer="warn" if self.silence_limit_s is None else "raise",
+            reconnect=None,  # Strands' agent does it, by `restart`
         )
         translator = Translator(
             output_format,
