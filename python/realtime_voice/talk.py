@@ -16,6 +16,7 @@ import msgspec
 
 from realtime_voice import endpoint
 from realtime_voice.audio import AudioEvent, DeviceAudioIO, FileAudioIO, SplitAudioIO
+from realtime_voice.audio.echo import NoiseSuppression
 from realtime_voice.audio.engine import EngineAudioIO
 from realtime_voice.audio.portaudio import INSTEAD
 from realtime_voice.console import Console
@@ -72,6 +73,8 @@ class TalkOptions(msgspec.Struct, kw_only=True):
     output: str = "speaker"
     """A WAV file, "speaker" or "none"."""
     record: str | None = None
+    echo_control: Literal["auto", "webrtc", "off"] = "auto"
+    noise_suppression: NoiseSuppression | None = None
     timeline: str | None = None
     text: bool = False
     agent: Agent | None = None
@@ -473,7 +476,14 @@ def open_audio(options: TalkOptions) -> Audio:
     """Make the audio sides asked for; devices open when the conversation starts. Raises AudioFileError."""
     mic, speaker = options.input == "mic", options.output == "speaker"
     if mic and speaker:
-        return DeviceAudioIO(record=options.record, hangover_ms=HANGOVER_MS)
+        return DeviceAudioIO(
+            record=options.record,
+            hangover_ms=HANGOVER_MS,
+            echo_control=None if options.echo_control == "off" else options.echo_control,
+            noise_suppression=options.noise_suppression,
+        )
+    if options.echo_control == "webrtc" or options.noise_suppression:
+        raise ValueError("--echo-control needs --input mic and --output speaker: only they hear each other")
     microphone = None if options.input in {"mic", "none"} else options.input
     output = None if options.output in {"speaker", "none"} else options.output
     if not mic and not speaker:

@@ -37,7 +37,7 @@ MUCH = 10
 
 @contextlib.asynccontextmanager
 async def opened(**options):
-    audio = DeviceAudioIO(**options)
+    audio = DeviceAudioIO(echo_control=None, **options)
     with urgent_threads():
         await audio.start(WIRE, WIRE, framed=False)
     await asyncio.sleep(SETTLE_S)

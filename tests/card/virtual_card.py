@@ -169,7 +169,7 @@ class NativePlayer:
     """The package's own callback."""
 
     def __init__(self, block_s: float) -> None:
-        self._audio = DeviceAudioIO(latency="low", block_s=block_s)
+        self._audio = DeviceAudioIO(latency="low", block_s=block_s, echo_control=None)
 
     async def start(self) -> None:
         await self._audio.start(WIRE, WIRE)

@@ -7,12 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
-from typing_extensions import Buffer, Unpack
+from typing_extensions import Unpack
 
 from realtime_core.bridge import Bridge
 from realtime_voice.audio import portaudio
 from realtime_voice.audio.clock import Clock
-from realtime_voice.audio.engine import GateOptions
+from realtime_voice.audio.engine import CaptureOptions
 from realtime_voice.audio.portaudio import SIDES, Choice, Streams, in_thread
 from realtime_voice.audio.ticked import HOP_S, TickedAudioIO
 from realtime_voice.audio.wire import DeviceLost, DeviceRestored, MicrophoneSilent
@@ -59,7 +59,7 @@ class DeviceAudioIO(TickedAudioIO):
     A device that was unplugged, stopped or is silent in death is noticed within half a second and opened again, or the
     default in its place, with positions and what waits to be played kept: `DeviceLost` and `DeviceRestored` tell of
     it. Meanwhile the microphone counts as silent and the speaker stands still. After `patience_s` without any device
-    `captured` raises AudioDeviceError.
+    `captured` raises AudioDeviceError. Echo control is "auto" unless one side is left out.
     """
 
     def __init__(
@@ -74,14 +74,19 @@ class DeviceAudioIO(TickedAudioIO):
         patience_s: float = 60.0,
         record: str | Path | None = None,
         clock: Clock | None = None,
-        **gate: Unpack[GateOptions],
+        **options: Unpack[CaptureOptions],
     ) -> None:
         if input_device is False and output_device is False:
             raise ValueError("input_device and output_device are both left out: one of them must be a device")
         for name, channel in (("input_channel", input_channel), ("output_channel", output_channel)):
             if not 0 <= channel <= 32:
                 raise ValueError(f"{name} must be 0 (all) or a channel from 1 to 32, got {channel}")
-        super().__init__(record=record, clock=clock, **gate)
+        if input_device is False or output_device is False:
+            if options.get("echo_control") == "webrtc":
+                raise ValueError("echo control needs both sides: a microphone and a speaker")
+            options["echo_control"] = None
+        options.setdefault("echo_control", "auto")
+        super().__init__(record=record, clock=clock, **options)
         self._latency, self._block_s = _settled(latency, block_s)
         self._wanted = input_device, output_device
         self._channels = input_channel, output_channel
@@ -186,18 +191,14 @@ class DeviceAudioIO(TickedAudioIO):
         if not self.playout.active:  # while something sounds its account goes forward only
             self.playout.latency_s = self._output_delay_s + self._block_s / 2
 
-    def _capture(self, pcm: Buffer) -> None:
-        self._listen(bytes(pcm))
-        super()._capture(pcm)
-
-    def _listen(self, pcm: bytes) -> None:
-        """Notice a microphone that has given nothing but zeros since it was opened; real ones always rustle."""
+    def _notice(self, captured: bytes) -> None:
+        """Tell of a microphone that has given nothing but zeros since it was opened; real ones always rustle."""
         if self._zeros < 0 or self.muted or self._streams is None or self._streams.choice.microphone is None:
             return
-        if pcm.count(0) < len(pcm):
+        if captured.count(0) < len(captured):
             self._zeros = -1
             return
-        self._zeros += len(pcm) // 2
+        self._zeros += len(captured) // 2
         if self._zeros > SILENT_S * self.duplex.rate:
             self._zeros = -1
             self._tell(MicrophoneSilent(self._streams.choice.microphone.device.name, self._clock.time()))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import TYPE_CHECKING, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, TypedDict, cast
 
 from typing_extensions import Buffer, Unpack
 
 from realtime_core.duplex import Duplex
 from realtime_core.gate import Gate
 from realtime_voice.audio.clock import Clock, LoopClock
+from realtime_voice.audio.echo import EchoControl, EchoOptions, check_echo_options, open_echo_control
 from realtime_voice.audio.playout import Playout
 from realtime_voice.audio.recorder import Recorder
 from realtime_voice.audio.wire import AudioEvent, SpeechStarted, SpeechStopped, Wire
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 RING_SECONDS: Final = 10
 CHUNKS_WAITING: Final = 1000
 EVENTS_WAITING: Final = 1000
+AT_ONCE_S: Final = 1
+"""Most audio that one tick clears of echo, some 10 ms of work: a loop that was late catches up without stalling."""
 
 
 class GateOptions(TypedDict, total=False):
@@ -37,6 +40,10 @@ class GateOptions(TypedDict, total=False):
     close_threshold: float
 
 
+class CaptureOptions(EchoOptions, GateOptions, total=False):
+    """All that may happen to captured audio."""
+
+
 class EngineAudioIO(ABC):
     """The part of an `AudioIO` that does not depend on where audio comes from and goes to.
 
@@ -45,8 +52,10 @@ class EngineAudioIO(ABC):
     """
 
     def __init__(
-        self, *, record: str | Path | None = None, clock: Clock | None = None, **gate: Unpack[GateOptions]
+        self, *, record: str | Path | None = None, clock: Clock | None = None, **options: Unpack[CaptureOptions]
     ) -> None:
+        self._echo_options, gate = _apart(options)
+        check_echo_options(self._echo_options)
         self._record = record
         self._given_clock = clock
         self._speed = 1.0
@@ -60,6 +69,8 @@ class EngineAudioIO(ABC):
         self._failure: Exception | None = None
         self._awake = asyncio.Event()
         self._recorder: Recorder | None = None
+        self._echo: EchoControl | None = None
+        self._behind_capture = 0  # samples that echo control has taken and not given back yet
         self._input_latency_s = 0.0
         self._chunks: deque[tuple[int, bytes]] = deque()
         self._events: deque[AudioEvent] = deque(maxlen=EVENTS_WAITING)
@@ -82,7 +93,7 @@ class EngineAudioIO(ABC):
             try:
                 await self._open()
             except BaseException:
-                self._close_recording()
+                self._close_stages()
                 raise
             self._running = True
 
@@ -96,8 +107,8 @@ class EngineAudioIO(ABC):
             await self._close()
         finally:
             self._end()
-            self._drain_tap()
-            self._close_recording()
+            self._read_tap()
+            self._close_stages()
 
     async def captured(self) -> list[tuple[int, bytes]] | None:
         """Wait for finished chunks (maybe none), each with its first wire sample; None when the input has ended."""
@@ -125,6 +136,11 @@ class EngineAudioIO(ABC):
     def levels(self) -> tuple[float, float]:
         """Peaks of the last block captured and played, dBFS; -120.0 while not running."""
         return (self.duplex.capture_level, self.duplex.playout_level) if self._running else (-120.0, -120.0)
+
+    @property
+    def echo_controlled(self) -> bool:
+        """What the speaker plays is taken out of what the microphone hears; known once started."""
+        return self._echo is not None
 
     @property
     def silent(self) -> bool:
@@ -185,13 +201,16 @@ class EngineAudioIO(ABC):
         self, rate: int, *, capture_channels: int = 1, playout_channels: int = 1, capture: bool = True
     ) -> Duplex:
         wire_in, wire_out, framed = self._wires
+        self._echo = open_echo_control(rate, self._echo_options) if capture else None
+        self._behind_capture = 0
+        tapped = self._echo is not None or self._record is not None
         self.duplex = Duplex(
             rate,
             capture_channels=capture_channels,
             playout_channels=playout_channels,
             capture_capacity=RING_SECONDS * rate if capture else rate // 100,
             playout_capacity=RING_SECONDS * rate,
-            tap_capacity=0 if self._record is None else RING_SECONDS * rate,
+            tap_capacity=RING_SECONDS * rate if tapped else 0,
         )
         self.duplex.playout_gain = self._volume
         self.gate = Gate(rate, wire_format=wire_in.encoding, framed=framed, **self._gate_options)
@@ -208,9 +227,25 @@ class EngineAudioIO(ABC):
         """The session has not taken what waits: leave audio where it is."""
         return len(self._chunks) >= CHUNKS_WAITING
 
+    def _take_captured(self) -> bytes:
+        """Take what the microphone has heard, without the echo where that is controlled."""
+        ring = self.duplex.capture
+        if self._echo is None:
+            captured = ring.read(ring.readable)
+            self._notice(captured)
+            return captured
+        pairs = self._read_tap(AT_ONCE_S * self.duplex.rate)
+        self._notice(ring.read(len(pairs) // 4))  # the same samples, with the echo
+        clean = self._echo.process(pairs)
+        self._behind_capture += len(pairs) // 4 - len(clean) // 2
+        return clean
+
+    def _notice(self, captured: bytes) -> None:  # noqa: B027 - most have nothing to notice
+        """For subclasses: what the microphone heard, as it is."""
+
     def _capture(self, pcm: Buffer) -> None:
         self._chunks.extend(self.gate.push(pcm))
-        captured_at = self._clock.time() - self._input_latency_s
+        captured_at = self._clock.time() - self._input_latency_s - self._behind_capture / self.duplex.rate
         for name, sample in self.gate.events():
             time = captured_at - (self.gate.position - sample) / self.gate.wire_rate
             self._tell((SpeechStarted if name == "speech_started" else SpeechStopped)(sample, time))
@@ -222,16 +257,25 @@ class EngineAudioIO(ABC):
 
     def _pump(self) -> None:
         self.playout.pump()
-        self._drain_tap()
+        if self._echo is None or self._ended:
+            self._read_tap()
 
-    def _drain_tap(self) -> None:
-        if self._recorder is not None and self.duplex.tap is not None:
-            self._recorder.drain(self.duplex.tap)
+    def _read_tap(self, frames: int | None = None) -> bytes:
+        """Take (captured, played) pairs, at most `frames` of them, and record them."""
+        tap = self.duplex.tap
+        if tap is None:
+            return b""
+        pairs = tap.read(tap.readable if frames is None else min(tap.readable, 2 * frames))
+        if self._recorder is not None and pairs:
+            self._recorder.write(pairs)
+        return pairs
 
-    def _close_recording(self) -> None:
+    def _close_stages(self) -> None:
         if self._recorder is not None:
             self._recorder.close()
             self._recorder = None
+        if self._echo is not None:
+            self._echo.close()
 
     def _wake(self) -> None:
         self._awake.set()
@@ -239,7 +283,15 @@ class EngineAudioIO(ABC):
     def _end(self, failure: Exception | None = None) -> None:
         """No more input will come; what waits is still handed out."""
         if not self._ended:
+            if self._echo is not None:
+                self._capture(self._echo.flush())
             self._chunks.extend(self.gate.flush())
             self._ended = True
             self._failure = failure
         self._wake()
+
+
+def _apart(options: CaptureOptions) -> tuple[EchoOptions, GateOptions]:
+    echo = {name: value for name, value in options.items() if name in EchoOptions.__annotations__}
+    gate = {name: value for name, value in options.items() if name not in echo}
+    return cast("EchoOptions", echo), cast("GateOptions", gate)

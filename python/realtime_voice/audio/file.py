@@ -5,7 +5,7 @@ from pathlib import Path
 from typing_extensions import Unpack
 
 from realtime_voice.audio.clock import Clock
-from realtime_voice.audio.engine import GateOptions
+from realtime_voice.audio.engine import CaptureOptions
 from realtime_voice.audio.virtual import VirtualAudioIO
 from realtime_voice.audio.wav import WavWriter, read_wav
 
@@ -29,9 +29,9 @@ class FileAudioIO(VirtualAudioIO):
         linger_s: float | None = 10.0,
         record: str | Path | None = None,
         clock: Clock | None = None,
-        **gate: Unpack[GateOptions],
+        **options: Unpack[CaptureOptions],
     ) -> None:
-        super().__init__(rate=rate, speed=speed, heard=self._write, record=record, clock=clock, **gate)
+        super().__init__(rate=rate, speed=speed, heard=self._write, record=record, clock=clock, **options)
         if input is not None:
             self.say(*read_wav(input, rate))
         self._output = output

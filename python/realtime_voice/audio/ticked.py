@@ -51,7 +51,7 @@ class TickedAudioIO(EngineAudioIO):
 
     def _hop(self) -> None:
         if not self._behind:
-            waiting = self.duplex.capture.read(self.duplex.capture.readable)
+            waiting = self._take_captured()
             if waiting:
                 self._capture(waiting)
         self._pump()

@@ -8,7 +8,7 @@ from typing_extensions import Buffer, Unpack
 
 from realtime_core.resample import Resampler
 from realtime_voice.audio.clock import Clock
-from realtime_voice.audio.engine import GateOptions
+from realtime_voice.audio.engine import CaptureOptions
 from realtime_voice.audio.ticked import HOP_S, TickedAudioIO
 
 
@@ -29,11 +29,11 @@ class VirtualAudioIO(TickedAudioIO):
         heard: Callable[[bytes], object] | None = None,
         record: str | Path | None = None,
         clock: Clock | None = None,
-        **gate: Unpack[GateOptions],
+        **options: Unpack[CaptureOptions],
     ) -> None:
         if rate % 100 or not 8000 <= rate <= 192000:
             raise ValueError(f"rate must be a multiple of 100 from 8000 to 192000, got {rate}")
-        super().__init__(record=record, clock=clock, **gate)
+        super().__init__(record=record, clock=clock, **options)
         self.rate = rate
         self._speed = speed
         self._heard = heard

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from strands.bidi.models import AudioCapable
 from strands.bidi.types import (
@@ -21,6 +21,7 @@ from strands.bidi.types import (
 
 from realtime_core import base64
 from realtime_voice.audio import Wire
+from realtime_voice.audio.echo import check_echo_options
 from realtime_voice.strands.convert import FromWire, ToWire
 from realtime_voice.strands.model import BidiOpenAIRealtimeModel, WireAudio
 from realtime_voice.strands.stopping import heed_stop_requests
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from strands.bidi.types import BidiOutputEvent, OutputStream
 
     from realtime_voice.audio import AudioIO
+    from realtime_voice.audio.echo import EchoOptions, NoiseSuppression
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +64,10 @@ class BidiAudioIO:
         output_frames_per_buffer: The same for the speaker.
         output_buffer_size: Blocks that may wait behind the 10 s in the speaker's ring before no more is read from the
             model's socket; 32 MiB by default.
+        echo_control: Takes what the speaker plays out of what the microphone hears: "webrtc", which the extra `aec`
+            brings; "auto", the default: where that is installed; or None.
+        noise_suppression: Of echo control: "low", "moderate", "high", "very high", or None.
+        gain_control: Of echo control: brings speech to one level.
         console: Strands' console, which shows what the speaker says and what else happens; none by default.
 
     Raises:
@@ -78,8 +84,19 @@ class BidiAudioIO:
         output_device_index: int | None = None,
         output_frames_per_buffer: int | None = None,
         output_buffer_size: int | None = None,
+        echo_control: Literal["auto", "webrtc"] | None = "auto",
+        noise_suppression: NoiseSuppression | None = None,
+        gain_control: bool = False,
         console: ConsoleIO | None = None,
     ) -> None:
+        echo: EchoOptions = {}
+        if echo_control != "auto":
+            echo["echo_control"] = echo_control
+        if noise_suppression is not None:
+            echo["noise_suppression"] = noise_suppression
+        if gain_control:
+            echo["gain_control"] = True
+        check_echo_options({"echo_control": "auto", **echo})
         devices = {
             "input_device_index": input_device_index,
             "input_frames_per_buffer": input_frames_per_buffer,
@@ -95,7 +112,9 @@ class BidiAudioIO:
                 raise ValueError(f"{name} must be a whole number from {lowest}, not {value!r}")
         if audio is not None and given:
             raise ValueError(f"{', '.join(given)} belong to the sound devices: leave them out, or leave out audio")
-        self._shared = _Shared(audio, given)
+        if audio is not None and echo:
+            raise ValueError(f"{', '.join(echo)} belong to the sound devices: leave them out, or leave out audio")
+        self._shared = _Shared(audio, given, echo)
         self._console = console
 
     def input(self) -> AudioInput:
@@ -110,9 +129,10 @@ class BidiAudioIO:
 class _Shared:
     """The one audio side of input and output: open while either is."""
 
-    def __init__(self, audio: AudioIO | None, devices: dict[str, int]) -> None:
+    def __init__(self, audio: AudioIO | None, devices: dict[str, int], echo: EchoOptions) -> None:
         self._audio = audio
         self._devices = devices
+        self._echo = echo
         self._side: _AudioSide | None = None
         self._users = 0
 
@@ -144,6 +164,7 @@ class _Shared:
             input_device=self._devices.get("input_device_index"),
             output_device=self._devices.get("output_device_index"),
             block_s=min(blocks, default=BLOCK_S),
+            **self._echo,
         )
 
     def _block_s(self, side: str, stream: AudioStreamConfig) -> float | None:

@@ -100,7 +100,7 @@ def test_latency_and_block_are_chosen_by_name_or_milliseconds(monkeypatch, linux
 async def test_two_devices_are_two_streams_at_rates_of_their_own(card, clock):
     card.rates = (48000, 44100, 16000)
     card.listed[1]["default_samplerate"] = 16000.0
-    audio = DeviceAudioIO(input_device="mic", output_device="speaker", block_s=0.01, clock=clock)
+    audio = DeviceAudioIO(input_device="mic", output_device="speaker", block_s=0.01, clock=clock, echo_control=None)
     await audio.start(WIRE, WIRE, framed=False)
     microphone, speaker = card.streams
     assert (microphone.options["kind"], microphone.options["samplerate"], microphone.options["device"]) == (

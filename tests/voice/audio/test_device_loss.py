@@ -34,7 +34,7 @@ async def drained(audio):
 
 @pytest.fixture
 async def opened(card, clock):
-    audio = DeviceAudioIO(block_s=0.01, clock=clock)
+    audio = DeviceAudioIO(block_s=0.01, clock=clock, echo_control=None)
     audio.seen = []
     audio.observer = audio.seen.append
     await audio.start(WIRE, WIRE, framed=False)

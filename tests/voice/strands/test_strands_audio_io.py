@@ -257,6 +257,25 @@ async def test_the_seed_options_reach_the_device(monkeypatch: pytest.MonkeyPatch
     assert opened == [{"input_device": 1, "output_device": 2, "block_s": 0.03}]
 
 
+async def test_echo_options_reach_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[dict[str, Any]] = []
+
+    def make(**options: Any) -> PushAudioIO:
+        opened.append(options)
+        return PushAudioIO()
+
+    monkeypatch.setattr(device_module, "DeviceAudioIO", make)
+    source = BidiAudioIO(echo_control="webrtc", noise_suppression="low", gain_control=True).input()
+    await source.start(BidiAgent(model=OtherModel(16000, 24000)))
+    await source.stop()
+    chosen = {name: opened[0][name] for name in ("echo_control", "noise_suppression", "gain_control")}
+    assert chosen == {"echo_control": "webrtc", "noise_suppression": "low", "gain_control": True}
+    with pytest.raises(ValueError, match="echo_control belong to the sound devices"):
+        BidiAudioIO(audio=PushAudioIO(), echo_control=None)
+    with pytest.raises(ValueError, match="low, moderate, high"):
+        BidiAudioIO(noise_suppression="total")  # type: ignore[arg-type]
+
+
 async def test_a_device_that_is_missing_ends_the_run(monkeypatch: pytest.MonkeyPatch, peer: Peer) -> None:
     class Missing(PushAudioIO):
         async def start(self, *args: Any, **kwargs: Any) -> None:
