@@ -26,6 +26,7 @@ from realtime_voice.server.interfaces import (
     Wait,
 )
 from realtime_voice.server.listening import recognize_file, recognize_numbers
+from realtime_voice.server.mcp import McpFailure, McpTool
 from realtime_voice.server.recording import Recording, Watcher
 from realtime_voice.server.scripted import Rule, Scripted, Turn
 
@@ -39,6 +40,8 @@ __all__ = [
     "Faults",
     "Heard",
     "Hearing",
+    "McpFailure",
+    "McpTool",
     "RealtimeServer",
     "RecognitionError",
     "Recognizer",

@@ -19,10 +19,11 @@ from realtime_voice.endpoint import resolve
 from realtime_voice.errors import ConnectError
 from realtime_voice.server import certificate, turns
 from realtime_voice.server.assistant import Assistant
-from realtime_voice.server.configuration import SESSION_LIMIT_S, Configuration, Refused, check_session, merge
+from realtime_voice.server.configuration import SESSION_LIMIT_S, Configuration, Refused, check_session
 from realtime_voice.server.connection import DELTA_MS, Connection, Socket
 from realtime_voice.server.faults import Faults, FaultySocket
 from realtime_voice.server.interfaces import Brain, Recognizer, Synthesizer
+from realtime_voice.server.mcp import McpServers
 from realtime_voice.server.pacing import Pacer
 from realtime_voice.server.protocol import ServerProtocol
 from realtime_voice.server.recording import Recorder, Recording, WatchedSocket, Watcher
@@ -92,6 +93,7 @@ class RealtimeServer:
         time_scale: float = 1.0,
         patience_s: float = PATIENCE_S,
         watchers: Sequence[Watcher] = (),
+        mcp: McpServers | None = None,
     ) -> None:
         """Prepare; nothing is opened before `start`.
 
@@ -115,6 +117,7 @@ class RealtimeServer:
             time_scale: of the pauses in `replay`: 1 as recorded, 0 none.
             patience_s: longest wait for what a recording has the client do next.
             watchers: told of every message (see recording.Watcher).
+            mcp: scripted MCP servers by the label that sessions name; default those of a scripted brain.
 
         Raises:
             ValueError: an option is out of range, or a recording is none.
@@ -161,6 +164,7 @@ class RealtimeServer:
         self.deviations: list[str] = []
         """What clients did otherwise than the recording that is played back."""
         self._watchers = list(watchers)
+        self._mcp: McpServers = mcp if mcp is not None else getattr(brain, "mcp", {})
         self._recorder: Recorder | None = None
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
@@ -303,8 +307,9 @@ class RealtimeServer:
         value = f"ek_{secrets.token_hex(16)}"
         self._secrets[value] = (now + seconds, change)
         model = session.get("model") or "gpt-realtime"
-        effective = Configuration(new_id("sess"), model, 0).effective
-        return {"value": value, "expires_at": int(now + seconds), "session": merge(effective, change)}
+        initial = {key: item for key, item in change.items() if key != "model"}
+        effective = Configuration(new_id("sess"), model, 0, initial).effective
+        return {"value": value, "expires_at": int(now + seconds), "session": effective}
 
     def _check_key(self, key: str) -> None:
         if self._api_key is not None and not hmac.compare_digest(key.encode(), self._api_key.encode()):
@@ -379,7 +384,13 @@ class RealtimeServer:
     ) -> None:  # fmt: skip
         """Hold a session with the server's own mind."""
         session = ServerProtocol(
-            model=model, now=time.time(), new_id=new_id, make_detector=self._detector, initial=initial, limit_s=limit_s
+            model=model,
+            now=time.time(),
+            new_id=new_id,
+            make_detector=self._detector,
+            initial=initial,
+            limit_s=limit_s,
+            mcp=self._mcp,
         )
         connection = Connection(
             session, out, brain=self._brain, recognizer=self._recognizer, synthesizer=self._synthesizer,

@@ -5,9 +5,10 @@ Independent of the web library: a Socket is anything that sends text.
 
 import asyncio
 import contextlib
+import inspect
 import logging
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -27,6 +28,16 @@ from realtime_voice.server.interfaces import (
     SynthesisError,
     Synthesizer,
     Wait,
+)
+from realtime_voice.server.mcp import (
+    McpFailure,
+    McpOutput,
+    McpServers,
+    McpTool,
+    as_calls,
+    as_functions,
+    find,
+    needs_approval,
 )
 from realtime_voice.server.pacing import Pacer, Schedule
 from realtime_voice.server.response import Response
@@ -164,6 +175,8 @@ class Connection:
             case protocol.Understand(item_id):
                 task = asyncio.create_task(self._understand(item_id, self._hearings.pop(item_id)))
                 self._understanding[item_id] = task
+            case protocol.Host(item_id, tool, arguments):
+                self._keep(asyncio.create_task(self._host(item_id, tool, arguments)))
             case protocol.Respond(response):
                 self._responding[response.id] = asyncio.create_task(self._respond(response))
             case protocol.Abandon(response):
@@ -193,6 +206,26 @@ class Connection:
             del self._understanding[item_id]
         self.progress()
 
+    # --- hosted MCP tools ---
+
+    async def _host(self, item_id: str, tool: McpTool, arguments: Mapping[str, Any]) -> None:
+        self._session.hosted(item_id, await _run(tool, arguments))
+        self.progress()
+
+    async def _call(self, response: Response, name: str, arguments: Mapping[str, Any]) -> None:
+        hosted = find(name, response.settings["tools"] or [], self._session.mcp)
+        if hosted is None:
+            response.call(name, arguments)
+            return
+        config, tool = hosted
+        label = str(config["server_label"])
+        if needs_approval(config, name):
+            response.ask_approval(label, name, arguments)
+            return
+        response.begin_hosted(label, name, arguments)
+        self.progress()
+        response.end_hosted(await _run(tool, arguments))
+
     # --- mind and voice ---
 
     async def _respond(self, response: Response) -> None:
@@ -213,13 +246,13 @@ class Connection:
     async def _fill(self, response: Response) -> tuple[str, str] | None:
         await self._all_heard(response.context)
         schedule = Schedule(self._pace) if self._pace else None
-        async with contextlib.aclosing(self._brain.respond(_context(response))) as steps:
+        async with contextlib.aclosing(self._brain.respond(_context(response, self._session.mcp))) as steps:
             async for step in steps:
                 match step:
                     case Say(text):
                         await self._say(response, text, schedule)
                     case Call(name, arguments):
-                        response.call(name, arguments)
+                        await self._call(response, name, arguments)
                     case Wait(seconds):
                         await asyncio.sleep(seconds)
                     case Fail(code, message):
@@ -311,11 +344,21 @@ class _Sentence:
         return self._schedule.sent(len(piece) / self._bytes_per_s)
 
 
-def _context(response: Response) -> Context:
+async def _run(tool: McpTool, arguments: Mapping[str, Any]) -> McpOutput:
+    """Return what a scripted MCP tool gives; what it raises is its failure."""
+    await asyncio.sleep(tool.delay_s)
+    try:
+        output = tool.output(arguments) if callable(tool.output) else tool.output
+        return await output if inspect.isawaitable(output) else output
+    except Exception as error:  # noqa: BLE001  # whatever a tool raises is told to the client, not to the session
+        return McpFailure(f"{type(error).__name__}: {error}")
+
+
+def _context(response: Response, servers: McpServers) -> Context:
     settings = response.settings
     return Context(
-        items=[_with_transcript(entry) for entry in response.context],
-        tools=settings["tools"] or [],
+        items=[item for entry in response.context for item in as_calls(_with_transcript(entry))],
+        tools=as_functions(settings["tools"] or [], servers),
         tool_choice=settings["tool_choice"],
         instructions=settings["instructions"] or "",
         modality=response.modality,

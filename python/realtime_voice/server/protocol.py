@@ -27,7 +27,8 @@ from realtime_voice.server.configuration import (
 )
 from realtime_voice.server.conversation import Conversation, Entry, checked, shown
 from realtime_voice.server.interfaces import HEARING_RATE, Heard
-from realtime_voice.server.response import USER_AUDIO_TOKENS_PER_S, Response
+from realtime_voice.server.mcp import McpOutput, McpServers, McpTool, allowed, as_functions, find
+from realtime_voice.server.response import USER_AUDIO_TOKENS_PER_S, Response, hosted_result, words
 from realtime_voice.server.wire import SAMPLE_BYTES, WIRE_RATES, bytes_per_ms, to_pcm
 
 MAX_APPEND_BYTES = 15 * 1024 * 1024
@@ -95,7 +96,16 @@ class Abandon:
     response: Response
 
 
-Action = Listen | Hear | Consider | Understand | Forget | Respond | Abandon
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A hosted MCP call was approved: run it, and report `hosted`."""
+
+    item_id: str
+    tool: McpTool
+    arguments: Mapping[str, Any]
+
+
+Action = Listen | Hear | Consider | Understand | Forget | Respond | Abandon | Host
 
 
 class ServerProtocol:
@@ -110,6 +120,7 @@ class ServerProtocol:
         make_detector: Callable[[], turns.SpeechDetector],
         initial: Mapping[str, Any] | None = None,
         limit_s: float = SESSION_LIMIT_S,
+        mcp: McpServers | None = None,
     ) -> None:
         """Begin a session; the first event is ready to be taken.
 
@@ -119,10 +130,13 @@ class ServerProtocol:
             new_id: makes ids.
             make_detector: makes the speech detector for one audio format.
             initial: a checked session object that overrides defaults (a client secret's).
-            limit_s: how long the session may last; only reported here, the host ends it with `expire`.
+            limit_s: how long the session may last; only reported here, its host ends it.
+            mcp: scripted MCP servers by label.
 
         """
         self._new_id = new_id
+        self.mcp: McpServers = mcp or {}
+        self._mcp_listed: dict[str, Mapping[str, Any]] = {}
         self._conversation_id = new_id("conv")
         self.configuration = Configuration(new_id("sess"), model, int(now + limit_s), initial)
         self.conversation = Conversation()
@@ -149,6 +163,7 @@ class ServerProtocol:
             events.OutputAudioBufferClear: self._on_output_clear,
         }
         self._emit(events.SessionCreated(session=self.configuration.event_session()))
+        self._list_hosted_tools()
 
     # --- what the host asks for ---
 
@@ -203,10 +218,8 @@ class ServerProtocol:
             return
         if entry.item.content:
             entry.item.content[0].transcript = heard.text
-        if heard.text:
-            delta = events.ConversationItemInputAudioTranscriptionDelta(item_id=item_id, delta=heard.text)
-            self._emit(delta)
         seconds = entry.audio_bytes / entry.bytes_per_ms / 1000
+        self._transcribe(item_id, heard.text, seconds)
         audio, text = math.ceil(seconds * USER_AUDIO_TOKENS_PER_S), len(heard.text.split())
         self._emit(
             events.ConversationItemInputAudioTranscriptionCompleted(
@@ -221,6 +234,19 @@ class ServerProtocol:
                 ),
             )
         )
+
+    def _transcribe(self, item_id: str, text: str, seconds: float) -> None:
+        """Give a transcript as its model does: whole (whisper), by speakers (one is known here), or word by word."""
+        model = str(self.configuration.input["transcription"].get("model"))
+        pieces = [text] if model.startswith("whisper") else words(text)
+        for piece in filter(None, pieces):
+            self._emit(events.ConversationItemInputAudioTranscriptionDelta(item_id=item_id, delta=piece))
+        if text and model.endswith("diarize"):
+            self._emit(
+                events.ConversationItemInputAudioTranscriptionSegment(
+                    item_id=item_id, id=self._new_id("seg"), text=text, speaker="A", start=0.0, end=round(seconds, 3)
+                )
+            )
 
     def finished(self, response: Response, failure: tuple[str, str] | None = None) -> None:
         """End a response that has been filled, or has failed with a (code, message). No-op when it was cut."""
@@ -253,6 +279,7 @@ class ServerProtocol:
         self.configuration.update(event, voice_locked=self._spoke or speaking, speaking=self._active is not None)
         self._configure_input()
         self._emit(events.SessionUpdated(session=self.configuration.event_session()))
+        self._list_hosted_tools()
 
     def _on_append(self, event: events.InputAudioBufferAppend) -> None:
         try:
@@ -309,10 +336,13 @@ class ServerProtocol:
     def _on_item_create(self, event: events.ConversationItemCreate) -> None:
         refuse_unknown(event)
         item = checked(event.item, self._new_id("item"))
+        approved = self._approved(item)
         entry = Entry(item, bytes_per_ms=bytes_per_ms(self.configuration.input["format"]["type"]))
         self._keep_client_audio(entry)
         previous = self.conversation.add(entry, event.previous_item_id)
         self._announce(entry, previous)
+        if approved is not None:
+            self._host(*approved)
         if entry.audio and entry.item.role == "user":
             self._listen_to(entry)
 
@@ -365,7 +395,10 @@ class ServerProtocol:
 
     def _listen(self) -> None:
         self._user_item = self._new_id("item")
-        self._actions.append(Listen(self._user_item, self.configuration.effective.get("tools") or []))
+        self._actions.append(Listen(self._user_item, self._heard_tools()))
+
+    def _heard_tools(self) -> list[Mapping[str, Any]]:
+        return as_functions(self.configuration.effective.get("tools") or [], self.mcp)
 
     def _forget_turn(self) -> None:
         if self._user_item is not None:
@@ -414,13 +447,65 @@ class ServerProtocol:
         whole = len(entry.audio) - len(entry.audio) % SAMPLE_BYTES[wire_format]
         resampler = Resampler(WIRE_RATES[wire_format], HEARING_RATE)
         pcm = resampler.process(to_pcm(bytes(entry.audio[:whole]), wire_format)) + resampler.flush()
-        tools = self.configuration.effective.get("tools") or []
-        self._actions.extend((Listen(item_id, tools), Hear(item_id, pcm), Understand(item_id)))
+        self._actions.extend((Listen(item_id, self._heard_tools()), Hear(item_id, pcm), Understand(item_id)))
 
     def _announce(self, entry: Entry, previous: str | None) -> None:
         self.conversation.limit_audio()
         self._emit(events.ConversationItemAdded(item=shown(entry.item), previous_item_id=previous))
         self._emit(events.ConversationItemDone(item=shown(entry.item), previous_item_id=previous))
+
+    # --- hosted MCP tools ---
+
+    def _list_hosted_tools(self) -> None:
+        """Tell which tools the session's MCP servers have; once for each, and again when its settings change."""
+        configs = [tool for tool in self.configuration.effective.get("tools") or [] if tool.get("type") == "mcp"]
+        before, self._mcp_listed = self._mcp_listed, {str(config["server_label"]): config for config in configs}
+        for label, config in self._mcp_listed.items():
+            if before.get(label) == config:
+                continue
+            tools = allowed(config, self.mcp)
+            item = Item(id=self._new_id("mcpl"), type="mcp_list_tools", server_label=label, tools=[])
+            previous = self.conversation.add(Entry(item))
+            item_id = str(item.id)
+            self._emit(events.ConversationItemAdded(item=shown(item), previous_item_id=previous))
+            self._emit(events.McpListToolsInProgress(item_id=item_id))
+            if tools is None:
+                self._emit(events.McpListToolsFailed(item_id=item_id))
+            else:
+                item.tools = [tool.listed for tool in tools]
+                self._emit(events.McpListToolsCompleted(item_id=item_id))
+            self._emit(events.ConversationItemDone(item=shown(item), previous_item_id=previous))
+
+    def _approved(self, item: Item) -> tuple[Item, McpTool] | None:
+        """Return what an approval lets run. Raises Refused for an approval of nothing."""
+        if item.type != "mcp_approval_response":
+            return None
+        asked = self.conversation.find(item.approval_request_id)
+        if asked is None or asked.item.type != "mcp_approval_request":
+            raise Refused(
+                f"Error adding item: the approval request with id '{item.approval_request_id}' does not exist.",
+                param="item.approval_request_id",
+            )
+        found = find(str(asked.item.name), self.configuration.effective.get("tools") or [], self.mcp)
+        return (asked.item, found[1]) if item.approve and found is not None else None
+
+    def _host(self, asked: Item, tool: McpTool) -> None:
+        item = Item(
+            id=self._new_id("mcp"), type="mcp_call", server_label=asked.server_label, name=asked.name,
+            arguments=asked.arguments, approval_request_id=asked.id,
+        )  # fmt: skip
+        previous = self.conversation.add(Entry(item))
+        self._emit(events.ConversationItemAdded(item=shown(item), previous_item_id=previous))
+        self._emit(events.ResponseMcpCallInProgress(item_id=str(item.id)))
+        self._actions.append(Host(str(item.id), tool, msgspec.json.decode(asked.arguments or "{}")))
+
+    def hosted(self, item_id: str, output: McpOutput) -> None:
+        """Report what an approved hosted call gave. No-op when its item has been deleted."""
+        entry = self.conversation.find(item_id)
+        if entry is not None:
+            self._emit(hosted_result(entry.item, output, 0))
+            previous = self.conversation.previous_id(item_id)
+            self._emit(events.ConversationItemDone(item=shown(entry.item), previous_item_id=previous))
 
     # --- responses ---
 

@@ -10,6 +10,7 @@ from realtime_core import base64
 from realtime_voice import events
 from realtime_voice.events import ContentPart, Item
 from realtime_voice.server.conversation import Conversation, Entry, shown, text_of
+from realtime_voice.server.mcp import McpFailure, McpOutput
 from realtime_voice.server.wire import bytes_per_ms
 
 AUDIO_TOKENS_PER_S = 20
@@ -47,6 +48,7 @@ class Response:
         self._new_id = new_id
         self._output: list[Item] = []
         self._message: Entry | None = None
+        self._hosted: Item | None = None
         self._said = ""
         self._text_characters = 0
         self._wire: dict[str, Any] = {
@@ -90,7 +92,7 @@ class Response:
         delta = (
             events.ResponseOutputAudioTranscriptDelta if self.modality == "audio" else events.ResponseOutputTextDelta
         )
-        for piece in _PIECES.findall(f" {text}" if self._said else text):
+        for piece in words(f" {text}" if self._said else text):
             self._said += piece
             self._emit(delta(delta=piece, **self._place()))
             self._text_characters += len(piece)
@@ -129,6 +131,41 @@ class Response:
         self._emit(events.ResponseFunctionCallArgumentsDone(arguments=text, name=name, **place))
         self._end(item, "completed")
 
+    def ask_approval(self, server_label: str, name: str, arguments: Mapping[str, Any]) -> None:
+        """Ask the client whether a hosted MCP tool may be called."""
+        if not self.active:
+            return
+        self._close_message("completed")
+        text = msgspec.json.encode(arguments).decode()
+        item = Item(
+            id=self._new_id("mcpr"), type="mcp_approval_request", server_label=server_label, name=name, arguments=text
+        )
+        self._begin(Entry(item))
+        self._end(item, None)
+
+    def begin_hosted(self, server_label: str, name: str, arguments: Mapping[str, Any]) -> None:
+        """Call a hosted MCP tool; `end_hosted` follows."""
+        if not self.active:
+            return
+        self._close_message("completed")
+        text = msgspec.json.encode(arguments).decode()
+        item = Item(id=self._new_id("mcp"), type="mcp_call", server_label=server_label, name=name, arguments="")
+        self._hosted = item
+        self._begin(Entry(item))
+        place: dict[str, Any] = {"item_id": item.id, "output_index": len(self._output) - 1}
+        self._emit(events.ResponseMcpCallArgumentsDelta(response_id=self.id, delta=text, **place))
+        item.arguments = text
+        self._text_characters += len(text)
+        self._emit(events.ResponseMcpCallArgumentsDone(response_id=self.id, arguments=text, **place))
+        self._emit(events.ResponseMcpCallInProgress(**place))
+
+    def end_hosted(self, output: McpOutput) -> None:
+        """Give what the hosted MCP tool gave."""
+        item, self._hosted = self._hosted, None
+        if item is not None:
+            self._emit(hosted_result(item, output, len(self._output) - 1))
+            self._end(item, None)
+
     def finish(self, *, failure: tuple[str, str] | None = None) -> None:
         """End as completed; as incomplete when max_output_tokens was reached; as failed with a (code, message)."""
         if failure is not None:
@@ -147,6 +184,7 @@ class Response:
     def _done(self, status: str, details: events.StatusDetails | None, item_status: str) -> None:
         if not self.active:
             return
+        self.end_hosted(McpFailure("The response was cut."))
         self._close_message(item_status)
         self.active = False
         self._emit(
@@ -197,7 +235,7 @@ class Response:
             previous = self._conversation.add(entry)
             self._emit(events.ConversationItemAdded(item=shown(entry.item), previous_item_id=previous))
 
-    def _end(self, item: Item, status: str) -> None:
+    def _end(self, item: Item, status: str | None) -> None:
         item.status = status
         if self._conversation is not None and item.id in self._conversation:
             previous = self._conversation.previous_id(str(item.id))
@@ -240,6 +278,22 @@ class Response:
                 text_tokens=self._text_tokens(), audio_tokens=self._audio_tokens()
             ),
         )
+
+
+def words(text: str) -> list[str]:
+    """Split text into its words, the blanks before each with it."""
+    return _PIECES.findall(text)
+
+
+def hosted_result(item: Item, output: McpOutput, output_index: int) -> events.ServerEvent:
+    """Put the output of a hosted MCP call into its item; return the event that tells how it went."""
+    place: dict[str, Any] = {"item_id": item.id, "output_index": output_index}
+    if isinstance(output, McpFailure):
+        code = None if output.type == "tool_execution_error" else output.code
+        item.error = events.McpError(type=output.type, message=output.message, code=code)
+        return events.ResponseMcpCallFailed(**place)
+    item.output = output
+    return events.ResponseMcpCallCompleted(**place)
 
 
 def input_tokens(context: list[Entry], instructions: str) -> tuple[int, int]:

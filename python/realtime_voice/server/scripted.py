@@ -12,6 +12,11 @@ sessions. In a file (YAML or JSON) a script reads
           - say: "It is {result}."
       - do:
           - say: "You said {said}."
+    mcp:
+      docs:
+        - {name: search, output: "Nothing found."}
+
+Hosted MCP tools are called as functions are; `mcp` says what the servers have that a session names by their label.
 """
 
 import json
@@ -19,7 +24,7 @@ import re
 import runpy
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -28,6 +33,7 @@ from realtime_voice.server import numerals
 from realtime_voice.server.assistant import result_text
 from realtime_voice.server.conversation import text_of
 from realtime_voice.server.interfaces import Call, Context, Fail, Json, Say, Step, Wait
+from realtime_voice.server.mcp import McpFailure, McpServers, McpTool
 
 MAX_WAIT_S = 3600.0
 _FIELD = re.compile(r"\{(\w+)\}")
@@ -96,8 +102,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Scripted:
     """A Brain that follows rules. A turn that none fits is answered with nothing: a response without output."""
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        """Take the rules. Raises ValueError for a regular expression that is none."""
+    def __init__(self, rules: Iterable[Rule], mcp: McpServers | None = None) -> None:
+        """Take the rules, and MCP servers by label. Raises ValueError for a regular expression that is none."""
+        self.mcp: McpServers = mcp or {}
         self.rules = list(rules)
         for number, rule in enumerate(self.rules, 1):
             for pattern in (rule.says, rule.result):
@@ -122,7 +129,8 @@ class Scripted:
         data = path.read_bytes()
         try:
             script = _decode(data, path.suffix)
-            return cls([rule.rule() for rule in script.rules])
+            servers = {label: [tool.tool() for tool in tools] for label, tools in script.mcp.items()}
+            return cls([rule.rule() for rule in script.rules], servers)
         except (msgspec.DecodeError, ValueError) as error:  # ValidationError is a DecodeError
             raise ValueError(f"{path}: {error}") from None
 
@@ -263,8 +271,28 @@ class _Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Rule(do=[step.step() for step in self.do], **conditions)
 
 
+class _McpFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    message: str
+    type: Literal["tool_execution_error", "protocol_error", "http_error"] = "tool_execution_error"
+    code: int = 0
+
+
+class _McpTool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    output: str = ""
+    fail: _McpFailure | None = None
+    description: str = ""
+    input_schema: dict[str, Any] = msgspec.field(default_factory=lambda: {"type": "object", "properties": {}})
+    wait: float = 0.0
+
+    def tool(self) -> McpTool:
+        failure = McpFailure(self.fail.message, self.fail.type, self.fail.code) if self.fail is not None else None
+        return McpTool(self.name, failure or self.output, self.description, self.input_schema, self.wait)
+
+
 class _Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rules: list[_Rule]
+    mcp: dict[str, list[_McpTool]] = {}
 
 
 def _decode(data: bytes, suffix: str) -> _Script:

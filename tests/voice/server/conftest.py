@@ -129,7 +129,9 @@ class SequenceChecker:
         self.event_ids.add(event["event_id"])
         assert (name == "session.created") == self.first or name == "error"
         self.first = self.first and name == "error"
-        if name.startswith("response."):
+        if name.startswith(("response.mcp_call.", "mcp_list_tools.")):
+            assert event["item_id"] in self.items_open
+        elif name.startswith("response."):
             self._response(name, event)
         elif name.startswith(("conversation.item.added", "conversation.item.done")):
             self._item(name, event)
@@ -159,7 +161,7 @@ class SequenceChecker:
             if item_id in self.items:
                 at = self.items.index(item_id)
                 assert previous == (self.items[at - 1] if at else None)
-            assert event["item"]["status"] in {"completed", "incomplete"}
+            assert event["item"]["type"].startswith("mcp_") or event["item"]["status"] in {"completed", "incomplete"}
 
     def _response(self, name: str, event: dict[str, Any]) -> None:
         if name == "response.created":
@@ -180,7 +182,7 @@ class SequenceChecker:
             assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
         elif name == "response.output_item.added":
             assert event["output_index"] == len(state["items"])
-            assert event["item"]["status"] == "in_progress"
+            assert event["item"]["type"].startswith("mcp_") or event["item"]["status"] == "in_progress"
             state["items"].append(event["item"]["id"])
         elif name == "response.output_item.done":
             assert event["item"]["id"] == state["items"][event["output_index"]]
@@ -188,7 +190,8 @@ class SequenceChecker:
             state["done"][event["item"]["id"]] = event["item"]
             content = event["item"].get("content") or [{}]
             said = content[0].get("transcript", content[0].get("text", event["item"].get("arguments")))
-            assert said == state["texts"].get(event["item"]["id"], "")
+            asks = event["item"]["type"] == "mcp_approval_request"  # comes whole
+            assert asks or said == state["texts"].get(event["item"]["id"], "")
         else:
             self._part(name, event, state)
 

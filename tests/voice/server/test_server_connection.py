@@ -81,6 +81,17 @@ async def test_client_secret_opens_a_session_with_its_configuration(start: Any, 
         assert (code, close) == ("invalid_api_key", 3000)
 
 
+async def test_client_secret_of_a_transcription_session(start: Any, connect: Any) -> None:
+    async with start(api_key="k") as server:
+        _, secret = await post(server, {"session": {"type": "transcription"}}, Authorization="Bearer k")
+        assert secret["session"]["object"] == "realtime.transcription_session"
+        assert list(secret["session"]["audio"]) == ["input"]
+        bearer = {"Authorization": f"Bearer {secret['value']}"}
+        for _ in range(2):  # any number of sessions
+            async with connect(server, "", additional_headers=bearer) as client:
+                assert (await client.until("session.created"))["session"]["type"] == "transcription"
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [

@@ -171,6 +171,24 @@ async def test_clock_of_the_turns_is_the_audio_not_its_pieces(client: Any, sound
     assert marks == [at + 3300 * turn for turn in range(3) for at in (900, 1900)]
 
 
+@pytest.mark.parametrize(
+    ("model", "deltas", "segments"),
+    [("whisper-1", ["good morning"], []), ("gpt-4o-transcribe", ["good", " morning"], []),
+     ("gpt-4o-transcribe-diarize", ["good", " morning"], [("A", "good morning", 0.0)])],
+)  # fmt: skip
+async def test_transcripts_come_as_their_model_gives_them(  # noqa: PLR0917  # fixtures
+    client: Any, ears: Any, sounds: Any, model: str, deltas: Any, segments: Any
+) -> None:
+    ears.texts = ["good morning"]
+    await client.update(audio={"input": {"transcription": {"model": model}}})
+    await client.append(sounds.turn)
+    await client.until("conversation.item.input_audio_transcription.completed")
+    await client.until("response.done")
+    assert [event["delta"] for event in client.log if event["type"].endswith("transcription.delta")] == deltas
+    found = [event for event in client.log if event["type"].endswith("transcription.segment")]
+    assert [(event["speaker"], event["text"], event["start"]) for event in found] == segments
+
+
 async def test_no_transcription_events_unless_asked_for(client: Any, sounds: Any) -> None:
     await client.append(sounds.turn)
     await client.until("response.done")
