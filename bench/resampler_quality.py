@@ -11,9 +11,10 @@ Measured on what comes out of the 16-bit stream, chunk by chunk, as a client wou
 - cost: time for 20 ms of audio as a multiple of soxr HQ's, medians of turns that alternate
 - lag: median and largest time from handing in a sample to having it out, in chunks of 0.25 ms
 
-Rejection beyond about 100 dB drowns in the rounding of 16-bit samples. With --docs the table goes
-into that folder's resampler.md and the plots beside it. libsamplerate (the samplerate package) and
-speexdsp (the system's shared library) are measured where they are installed.
+Tones come with dither, so that what is less than a step of 16-bit samples shows too, down to about
+-120 dB. With --docs the table goes into that folder's resampler.md and the plots beside it.
+libsamplerate (the samplerate package) and speexdsp (the system's shared library) are measured where
+they are installed.
 """
 
 import argparse
@@ -121,8 +122,17 @@ def stream(make, rate_in, rate_out, samples, chunk_s=0.02):
     return np.concatenate(pieces).astype(float), np.cumsum(counts)
 
 
-def tone(rate, frequency, seconds=0.6):
-    return np.rint(AMPLITUDE * np.sin(2 * np.pi * frequency * np.arange(int(rate * seconds)) / rate)).astype(np.int16)
+def tone(rate, frequency, seconds=0.6, dither=0.0):
+    wave = AMPLITUDE * np.sin(2 * np.pi * frequency * np.arange(int(rate * seconds)) / rate)
+    if dither:
+        wave += np.random.default_rng(3).triangular(-dither, 0, dither, len(wave))
+    return np.rint(wave).astype(np.int16)
+
+
+def level(make, rate_in, rate_out, frequency, seconds=0.6):
+    """What comes out of a tone, in dB. Dither in the input keeps what is less than a step from being rounded away."""
+    out, _ = stream(make, rate_in, rate_out, tone(rate_in, frequency, seconds, dither=2))
+    return db(fit(out, rate_out, frequency)[0] / AMPLITUDE)
 
 
 def fit(out, rate, frequency):
@@ -140,10 +150,7 @@ def db(ratio):
 
 def ripple(make, rate_in, rate_out):
     nyquist = min(rate_in, rate_out) / 2
-    gains = [
-        db(fit(stream(make, rate_in, rate_out, tone(rate_in, f))[0], rate_out, f)[0] / AMPLITUDE)
-        for f in np.linspace(0.02, 0.9, 23) * nyquist
-    ]
+    gains = [level(make, rate_in, rate_out, f) for f in np.linspace(0.02, 0.9, 23) * nyquist]
     return max(gains) - min(gains)
 
 
@@ -151,16 +158,14 @@ def alias(make, rate_in, rate_out):
     nyquist = min(rate_in, rate_out) / 2
     if rate_in <= rate_out:
         return None
-    frequencies = np.linspace(1.1 * nyquist, rate_in / 2 * 0.97, 23)
-    return max(
-        db(fit(stream(make, rate_in, rate_out, tone(rate_in, f))[0], rate_out, f)[0] / AMPLITUDE) for f in frequencies
-    )
+    edge, rest = np.linspace(1.1, 1.15, 12) * nyquist, np.linspace(1.16 * nyquist, rate_in / 2 * 0.97, 16)
+    return max(level(make, rate_in, rate_out, f) for f in [*edge, *rest])
 
 
 def image(make, rate_in, rate_out):
     """Images of the tone around multiples of the input rate, where they end up in the output."""
     frequency = min(rate_in, rate_out) / 4 * 1.03
-    out, _ = stream(make, rate_in, rate_out, tone(rate_in, frequency))
+    out, _ = stream(make, rate_in, rate_out, tone(rate_in, frequency, dither=2))
     found = {abs((k * rate_in + sign * frequency + rate_out / 2) % rate_out - rate_out / 2)
              for k in (1, 2, 3) for sign in (-1, 1)}  # fmt: skip
     images = [f for f in found if abs(f - frequency) > 20]
@@ -193,15 +198,23 @@ def lag(make, rate_in, rate_out):
 
 
 def costs(rate_in, rate_out, turns=300):
-    """Seconds for 20 ms of each, in turns that alternate, so that whatever else runs meets all of them."""
+    """Seconds for 20 ms of each, in turns that alternate, so that whatever else runs meets all of them.
+
+    Each is given what it takes and gives without a conversion: bytes are ours, arrays the others'.
+    """
     samples = (np.random.default_rng(0).standard_normal(rate_in // 50) * 5000).astype(np.int16)
-    processes = {name: make(rate_in, rate_out) for name, make in RESAMPLERS.items()}
+    processes = {name: (make(rate_in, rate_out), samples) for name, make in RESAMPLERS.items()}
+    for grade in ("fast", "best"):
+        processes[f"ours {grade}"] = Resampler(rate_in, rate_out, grade).process, samples.tobytes()
+        adjusted = Resampler(rate_in, rate_out, grade)
+        adjusted.adjust(50.0)
+        processes[f"ours {grade}, adjusted"] = adjusted.process, samples.tobytes()
     seconds = {name: [] for name in processes}
     for turn in range(turns + 20):
-        for name, process in processes.items():
+        for name, (process, piece) in processes.items():
             start = time.perf_counter()
             for _ in range(4):
-                process(samples)
+                process(piece)
             if turn >= 20:
                 seconds[name].append((time.perf_counter() - start) / 4)
     return {name: float(np.median(values)) for name, values in seconds.items()}
@@ -210,11 +223,7 @@ def costs(rate_in, rate_out, turns=300):
 def response(make, rate_in, rate_out):
     nyquist = min(rate_in, rate_out) / 2
     parts = np.linspace(0.02, min(2.0, rate_in / 2 / nyquist * 0.98), 120)
-    return [
-        (p, db(fit(stream(make, rate_in, rate_out, tone(rate_in, p * nyquist, 0.3))[0], rate_out, p * nyquist)[0]
-               / AMPLITUDE))
-        for p in parts
-    ]  # fmt: skip
+    return [(p, level(make, rate_in, rate_out, p * nyquist, 0.3)) for p in parts]
 
 
 def response_plot(rate_in=48000, rate_out=24000):

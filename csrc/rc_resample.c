@@ -173,6 +173,14 @@ static inline void fill_column(int16_t *pair, const int16_t *from, size_t down, 
     }
 }
 
+/* The same for neighbours, each pair copied as one, eight in a row; up to 7 pairs too many. */
+static inline void fill_column_of_neighbours(int16_t *pair, const int16_t *from, size_t down, size_t count)
+{
+    for (size_t i = 0; i < count; i += 8)
+        for (size_t k = i; k < i + 8; k++)
+            memcpy(pair + 2 * k, from + k * down, 2 * sizeof(int16_t));
+}
+
 static void fill_lanes(rc_resample *r, size_t samples)
 {
     for (size_t c = 0; c < r->down; c++) {
@@ -183,17 +191,32 @@ static void fill_lanes(rc_resample *r, size_t samples)
             fill_column(pair, from, 1, 1, count);
         else if (r->lists->distance == 2)
             fill_column(pair, from, 2, 2, count);
+        else if (r->down == 3)
+            fill_column_of_neighbours(pair, from, 3, count);
         else
-            fill_column(pair, from, r->down, 1, count);
+            fill_column_of_neighbours(pair, from, r->down, count);
     }
+}
+
+/* Puts the outputs of all phases in order; inlined with constants. */
+static inline void weave(int16_t *out, size_t made, const int16_t *phases, size_t room, size_t up)
+{
+    size_t whole = made / up;
+    for (size_t i = 0; i < whole; i++)
+        for (size_t p = 0; p < up; p++)
+            out[i * up + p] = phases[p * room + i];
+    for (size_t p = 0; p < made % up; p++)
+        out[whole * up + p] = phases[p * room + whole];
 }
 
 /* All outputs of each phase side by side: output p + i * up sees the input `down` samples further
  * on than output p + (i - 1) * up, with the same coefficients. */
 static void filter_in_lanes(rc_resample *r, int16_t *out, size_t made, size_t count)
 {
-    int16_t side[BLOCK + 1];
+    enum { ROOM = BLOCK + 1 };
+    int16_t phases[MAX_LANES_RATIO * ROOM];
     const int16_t *lanes = r->input;
+    const rc_resample_kernels *use = kernels();
     if (!rc_resample_lists_in_place(r->lists)) {
         fill_lanes(r, history(r) + count);
         lanes = r->lanes;
@@ -203,10 +226,14 @@ static void filter_in_lanes(rc_resample *r, int16_t *out, size_t made, size_t co
         size_t at = (size_t)(position / r->unit), phase = (size_t)(position % r->unit / r->phase);
         size_t outputs = (made - p + r->up - 1) / r->up;
         const rc_resample_list *list = &r->lists->lists[phase * r->down + at % r->down];
-        r->clipped += kernels()->lanes(r->up == 1 ? out : side, outputs, list, lanes + at / r->down * 2);
-        for (size_t i = 0; r->up > 1 && i < outputs; i++)
-            out[p + i * r->up] = side[i];
+        r->clipped += use->lanes(r->up == 1 ? out : phases + p * ROOM, outputs, list, lanes + at / r->down * 2);
     }
+    if (r->up == 2)
+        weave(out, made, phases, ROOM, 2);
+    else if (r->up == 3)
+        weave(out, made, phases, ROOM, 3);
+    else if (r->up > 3)
+        weave(out, made, phases, ROOM, r->up);
 }
 
 static void filter_by_cycle(rc_resample *r, int16_t *out, size_t made)

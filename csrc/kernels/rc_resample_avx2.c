@@ -56,14 +56,15 @@ TARGET static inline __m256i pair(const int16_t *coefficients)
 TARGET static size_t lanes_avx2(int16_t *out, size_t count, const rc_resample_list *list, const int16_t *lanes)
 {
     size_t clipped = 0;
-    for (size_t i = 0; i < count; i += 16) {
-        __m256i hi[2], lo[2];
+    for (size_t i = 0; i < count; i += 32) {
+        __m256i hi[4], lo[4];
         const int16_t *at = lanes + 2 * i;
         size_t j = 0;
-        hi[0] = hi[1] = lo[0] = lo[1] = _mm256_setzero_si256();
+        for (int k = 0; k < 4; k++)
+            hi[k] = lo[k] = _mm256_setzero_si256();
         for (; j < list->both; j++) {
             __m256i hi_pair = pair(list->hi + 2 * j), lo_pair = pair(list->lo + 2 * j);
-            for (int k = 0; k < 2; k++) {
+            for (int k = 0; k < 4; k++) {
                 __m256i x = load(at + list->offsets[j] + 16 * k);
                 hi[k] = with_products(hi[k], x, hi_pair);
                 lo[k] = with_products(lo[k], x, lo_pair);
@@ -71,11 +72,14 @@ TARGET static size_t lanes_avx2(int16_t *out, size_t count, const rc_resample_li
         }
         for (; j < list->pairs; j++) {
             __m256i lo_pair = pair(list->lo + 2 * j);
-            for (int k = 0; k < 2; k++)
+            for (int k = 0; k < 4; k++)
                 lo[k] = with_products(lo[k], load(at + list->offsets[j] + 16 * k), lo_pair);
         }
-        __m256i sums[2] = {rounded(hi[0], lo[0], list->scale), rounded(hi[1], lo[1], list->scale)};
-        clipped += store(out + i, sums, 0, count - i < 16 ? count - i : 16);
+        for (size_t k = 0; k < 4 && i + 8 * k < count; k += 2) {
+            size_t left = count - i - 8 * k;
+            __m256i sums[2] = {rounded(hi[k], lo[k], list->scale), rounded(hi[k + 1], lo[k + 1], list->scale)};
+            clipped += store(out + i + 8 * k, sums, 0, left < 16 ? left : 16);
+        }
     }
     return clipped;
 }
