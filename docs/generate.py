@@ -1,13 +1,13 @@
 """Write into docs/session.md what the code says: the state tables as diagrams, the errors by their reach.
 
-Run `python docs/generate.py` after a change of realtime_voice/protocol.py or reconnect.py; a test compares.
+Run `python docs/generate.py` after a change of realtime_voice/states.py or reconnect.py; a test compares.
 """
 
 import re
 from pathlib import Path
 
-from realtime_voice.protocol import AGAIN, ERRORS, RESPONSE, SESSION, TURN, Reach, Table
 from realtime_voice.reconnect import LINK
+from realtime_voice.states import AGAIN, ERRORS, RESPONSE, SESSION, TURN, Reach, Table
 
 PAGE = Path(__file__).with_name("session.md")
 

@@ -84,7 +84,7 @@ def test_voice_imports_no_optional_or_heavy_dependency() -> None:
     assert not loaded & heavy
 
 
-@pytest.mark.parametrize("module", ["errors", "events", "protocol"])
+@pytest.mark.parametrize("module", ["errors", "events", "states", "conversation", "turn_audio", "history", "protocol"])
 def test_sans_io_modules_have_no_clock_and_no_socket(module: str) -> None:
     imported = set()
     for node in ast.walk(ast.parse((VOICE / f"{module}.py").read_text())):

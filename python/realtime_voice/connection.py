@@ -9,8 +9,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from realtime_voice.errors import AuthenticationError, ConnectionClosed, LocalProtocolError
-from realtime_voice.protocol import SessionState
 from realtime_voice.queues import MessageQueue
+from realtime_voice.states import SessionState
 
 if TYPE_CHECKING:
     from realtime_voice._socket import Socket

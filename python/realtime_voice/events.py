@@ -983,9 +983,10 @@ class Reconnecting(Struct, kw_only=True, frozen=True):
 
 
 class ConnectionChanged(Struct, kw_only=True, frozen=True):
-    """A new connection goes on with the conversation, the session's `generation`th.
+    """A new connection goes on with the conversation, the session's `generation`th, after `attempts` attempts.
 
-    incoming_gap_s: from the last sign of life of the connection before; 0.0 when it served to the end.
+    reason: why the one before was lost; empty when it served to the end.
+    incoming_gap_s: from the last sign of life of the one before; 0.0 when it served to the end.
     outgoing_gap_s: from the user's last audio that had reached the server, or that was sent to one that served to the
     end, to the first that was sent on the new connection.
     replayed_samples: of the user's audio, sent on the new connection because they were in no turn yet.
@@ -994,6 +995,8 @@ class ConnectionChanged(Struct, kw_only=True, frozen=True):
     """
 
     generation: int
+    attempts: int
+    reason: str
     incoming_gap_s: float
     outgoing_gap_s: float
     replayed_samples: int
@@ -1006,10 +1009,7 @@ class Renewed(ConnectionChanged, kw_only=True, frozen=True):
 
 
 class Reconnected(ConnectionChanged, kw_only=True, frozen=True):
-    """The connection was lost and is replaced, after `attempts` attempts, for `reason`."""
-
-    attempts: int
-    reason: str
+    """The connection was lost and is replaced."""
 
 
 class Usage(Struct, kw_only=True):

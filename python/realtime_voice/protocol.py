@@ -7,17 +7,15 @@ Whoever owns the socket hands in messages and the time, and sends what comes out
     socket.send(protocol.data_to_send())
     for event in protocol.receive(message, now): ...
 
-The three tables below are all the state there is: what the session, the response and the user's turn become on an
-event. An event that a state does not name leaves it as it is, so that a server's extra or repeated event does no harm.
+All the state there is stands in the tables of `realtime_voice.states`.
 """
 
 from __future__ import annotations
 
-import enum
 import re
 from collections import OrderedDict, deque
 from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -31,137 +29,28 @@ from realtime_voice.errors import (
     SessionTimeout,
 )
 from realtime_voice.latency import TurnClock
+from realtime_voice.states import (
+    AGAIN,
+    ERRORS,
+    RESPONSE,
+    SESSION,
+    TURN,
+    Again,
+    Reach,
+    ResponseState,
+    SessionState,
+    TurnState,
+)
+from realtime_voice.turn_audio import TurnAudio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+Audio: TypeAlias = "Callable[[int, int], Sequence[bytes]]"
+"""Returns the append messages that hold the user's audio from one sample of the session up to another."""
 Event: TypeAlias = ev.ServerEvent | ev.UnknownEvent | ev.SessionEvent
 """What `receive` returns: events of the wire and of the session above it."""
 
-
-class SessionState(enum.Enum):
-    """How far the session is."""
-
-    CONNECTING = "connecting"
-    CONFIGURING = "configuring"
-    READY = "ready"
-    LOST = "lost"
-    FAILED = "failed"
-
-
-class ResponseState(enum.Enum):
-    """What the default conversation's response does; out-of-band responses run beside it."""
-
-    IDLE = "idle"
-    REQUESTED = "requested"
-    ACTIVE = "active"
-    CANCELLING = "cancelling"
-
-
-class TurnState(enum.Enum):
-    """What the user does, as the server hears it."""
-
-    LISTENING = "listening"
-    SPEAKING = "speaking"
-    ENDING = "ending"
-    COMMITTED = "committed"
-
-
-S = TypeVar("S", bound=enum.Enum)
-Table: TypeAlias = dict[S, dict[str, S]]
-
-SESSION: Table[SessionState] = {
-    SessionState.CONNECTING: {
-        "session.update": SessionState.CONFIGURING,
-        "connection lost": SessionState.LOST,
-        "fatal error": SessionState.FAILED,
-    },
-    SessionState.CONFIGURING: {
-        "session.updated": SessionState.READY,
-        "session.update unanswered": SessionState.READY,
-        "session.update refused": SessionState.FAILED,
-        "connection lost": SessionState.LOST,
-        "fatal error": SessionState.FAILED,
-    },
-    SessionState.READY: {
-        "connection lost": SessionState.LOST,
-        "fatal error": SessionState.FAILED,
-    },
-    SessionState.LOST: {},
-    SessionState.FAILED: {},
-}
-RESPONSE: Table[ResponseState] = {
-    ResponseState.IDLE: {
-        "response.create": ResponseState.REQUESTED,
-        "response.created": ResponseState.ACTIVE,
-        "response.create too early": ResponseState.ACTIVE,
-    },
-    ResponseState.REQUESTED: {
-        "response.created": ResponseState.ACTIVE,
-        "response.create too early": ResponseState.ACTIVE,
-        "response.create refused": ResponseState.IDLE,
-        "response.create unanswered": ResponseState.IDLE,
-    },
-    ResponseState.ACTIVE: {
-        "response.cancel": ResponseState.CANCELLING,
-        "response.done": ResponseState.IDLE,
-        "response lost": ResponseState.IDLE,
-    },
-    ResponseState.CANCELLING: {
-        "response.done": ResponseState.IDLE,
-        "response.cancel refused": ResponseState.IDLE,
-        "response lost": ResponseState.IDLE,
-    },
-}
-TURN: Table[TurnState] = {
-    TurnState.LISTENING: {
-        "input_audio_buffer.speech_started": TurnState.SPEAKING,
-        "input_audio_buffer.committed": TurnState.COMMITTED,
-    },
-    TurnState.SPEAKING: {
-        "input_audio_buffer.speech_stopped": TurnState.ENDING,
-        "input_audio_buffer.committed": TurnState.COMMITTED,
-        "input_audio_buffer.cleared": TurnState.LISTENING,
-    },
-    TurnState.ENDING: {
-        "input_audio_buffer.speech_started": TurnState.SPEAKING,
-        "input_audio_buffer.committed": TurnState.COMMITTED,
-        "input_audio_buffer.cleared": TurnState.LISTENING,
-        "turn lost": TurnState.LISTENING,
-    },
-    TurnState.COMMITTED: {
-        "input_audio_buffer.speech_started": TurnState.SPEAKING,
-        "response.created": TurnState.LISTENING,
-        "turn lost": TurnState.LISTENING,
-    },
-}
-
-
-class Reach(enum.Enum):
-    """What an error of the server ends."""
-
-    FATAL = "the session"
-    CONNECTION = "the connection: the session goes on with the next one"
-    RETRY = "nothing: its request is repeated when the time has come"
-    REQUEST = "the request it answers"
-    IGNORE = "nothing: its request had become pointless"
-
-
-ERRORS: Final[dict[str, Reach]] = {
-    "invalid_api_key": Reach.FATAL,
-    "missing_model": Reach.FATAL,
-    "invalid_model": Reach.FATAL,
-    "model_not_found": Reach.FATAL,
-    "beta_api_shape_disabled": Reach.FATAL,
-    "insufficient_quota": Reach.FATAL,
-    "credit_balance_exhausted": Reach.FATAL,
-    "billing_hard_limit_reached": Reach.FATAL,
-    "account_deactivated": Reach.FATAL,
-    "session_expired": Reach.CONNECTION,
-    "conversation_already_has_active_response": Reach.RETRY,
-    "response_cancel_not_active": Reach.IGNORE,
-}
-"""By the error's code; one that is not here is Reach.REQUEST."""
 
 ALREADY_SHORTER: Final = re.compile(r"Audio content of (\d+)\s*ms is already shorter")
 REQUEST_TAG: Final = "realtime_voice_request"
@@ -173,38 +62,11 @@ PATIENCE_S: Final = 60.0
 server may say nothing while a response runs."""
 TRANSCRIPT_S: Final = 5.0
 """How long a renewal waits for the transcript of what the user said."""
-JUDGED_S: Final = 3.0
-"""Audio that has reached the server for so long without a speech_started is silence to it."""
 CONTINUE: Final = (
     "The connection broke in the middle of your last answer. Go on exactly where its words in the conversation end: "
     "no greeting, no apology, nothing said twice."
 )
 """What the model is told, for one response, when its answer was broken off and it is to go on."""
-
-
-class Again(enum.Enum):
-    """What becomes of a request that was not answered when its connection ended."""
-
-    SEND = "it is sent again"
-    IN_TURN = "it is sent again behind the audio that it was about"
-    RESPOND = "the response is asked for again; what was already said of it is not said again"
-    DROP = "it has become pointless: the next connection is told the conversation as it is"
-
-
-AGAIN: Final[dict[str, Again]] = {
-    "session.update": Again.SEND,
-    "input_audio_buffer.append": Again.IN_TURN,
-    "input_audio_buffer.commit": Again.IN_TURN,
-    "input_audio_buffer.clear": Again.DROP,
-    "conversation.item.create": Again.SEND,
-    "conversation.item.retrieve": Again.SEND,
-    "conversation.item.truncate": Again.DROP,
-    "conversation.item.delete": Again.SEND,
-    "response.create": Again.RESPOND,
-    "response.cancel": Again.DROP,
-    "output_audio_buffer.clear": Again.DROP,
-}
-"""By the request's type."""
 
 
 class Heard(Protocol):
@@ -277,10 +139,9 @@ class ClientProtocol:
         self.rate_limits: list[ev.RateLimit] = before.rate_limits if before else []
         self.conversation: Conversation = before.conversation if before else Conversation()
         self.latency: TurnClock = before.latency if before else TurnClock()
-        self.first_sample = 0
-        """The sample of the session's audio, as sent by the user's side, with which this connection's begins."""
+        self.audio = TurnAudio(input_rate)
+        """Which of the user's audio is in the conversation."""
         self._prefix = id_prefix
-        self._input_rate = input_rate
         self._numbers = count(1)
         self._outgoing: list[bytes] = []
         self._requests: OrderedDict[str, _Request] = OrderedDict()
@@ -299,12 +160,8 @@ class ClientProtocol:
         self._special: deque[dict[str, Any]] = deque()  # response.create events with parameters that wait for theirs
         self._unseen: set[str] = set()  # items to respond to that are not yet in the server's conversation
         self._interruptions = 0
-        self._commits: deque[tuple[str, int]] = deque()  # sent and not yet answered: event_id, samples sent before
-        self._sent_samples = 0
-        self._heard_samples = 0  # up to here the user's audio is in an item, or was cleared
-        self._speech: tuple[int, int | None] | None = None  # samples where the turn's speech begins, and ends
         self._present: OrderedDict[str, None] = OrderedDict()  # items that this server has told of
-        self._transcripts: dict[str, float] = {}  # user's items whose transcript is to come, since when
+        self._transcripts: OrderedDict[str, float] = OrderedDict()  # items whose text is to come, since when
         self._asked_again = False  # once, for an answer that is owed and does not come
         self._last_event = 0.0
         self._answer_owed = False  # the committed turn gets a response without our asking
@@ -339,10 +196,6 @@ class ClientProtocol:
         """Messages to send now, in this order; each is handed out once."""
         data, self._outgoing = self._outgoing, []
         return data
-
-    def audio_sent(self, samples: int) -> None:
-        """Note that so many samples of the user's audio were handed to the socket, behind all that was to send."""
-        self._sent_samples += samples
 
     def tick(self, now: float) -> list[Event]:
         """Let time pass. Call it about once a second.
@@ -503,14 +356,13 @@ class ClientProtocol:
                 item_id = self._retell(item_id, item, previous)
             previous = item_id
 
-    def take_over(self, before: ClientProtocol, start: int, audio: Callable[[int, int], Sequence[bytes]]) -> None:
+    def take_over(self, before: ClientProtocol, start: int, audio: Audio) -> None:
         """Go on where the connection before has ended: with its unanswered requests, the user's audio, what is owed.
 
-        `start`: the sample of the session's audio to begin with; `audio` returns the append messages from one sample
-        up to another.
+        `start`: the sample of the session's audio to begin with.
         """
         self._now = self._since = max(self._now, before._now)
-        self.first_sample = start
+        self.audio.begin(start)
         self.rate_limits = before.rate_limits
         self._calls, self._called = before._calls, before._called
         self._interruptions = before._interruptions
@@ -520,7 +372,7 @@ class ClientProtocol:
         for request in before._requests.values():
             if AGAIN.get(request.type) is Again.SEND and not request.is_own:
                 self._send_again(request)
-        self._replay(before, audio)
+        self._replay(before.audio, before._requests, audio)
         if before.turn in {TurnState.SPEAKING, TurnState.ENDING}:
             self.turn = TurnState.ENDING  # the server hears it again; if it does not, the turn is lost
         self._take_over_responses(before)
@@ -532,16 +384,8 @@ class ClientProtocol:
         return [item_id for item_id, is_done in self._active_items.items() if not is_done]
 
     def needed_from(self, delivered: int) -> int:
-        """First sample of the session's audio that a successor has to be sent.
-
-        That is what came after the last turn; where the server listens, without what it has taken for silence:
-        `delivered` is the sample up to which all has arrived at it.
-        """
-        if self._speech is not None:
-            return self.first_sample + self._speech[0]
-        needed = self.first_sample + self._heard_samples
-        judged = delivered - int(JUDGED_S * self._input_rate)
-        return max(needed, judged) if self.turn_detection else needed
+        """First sample of the session's audio that a successor has to be sent, where all before `delivered` arrived."""
+        return self.audio.needed_from(delivered, server_listens=bool(self.turn_detection))
 
     def kept_from(self, delivered: int) -> int:
         """First sample of the session's audio that may still be asked for: with what has no text yet."""
@@ -614,10 +458,10 @@ class ClientProtocol:
             self._requests[event_id] = _Request(event, kind, is_own)
             bound(self._requests)
         if kind == "input_audio_buffer.commit":
-            self._commits.append((event_id, self._sent_samples))
+            self.audio.commits.append((event_id, self.audio.sent))
             self.latency.speech_stopped(self._now, local=False)
         elif kind == "input_audio_buffer.clear":
-            self._heard_samples, self._speech = self._sent_samples, None
+            self.audio.clear()
         if moves:
             self._move(kind)
         return event_id
@@ -768,19 +612,18 @@ class ClientProtocol:
                 event = {**msgspec.to_builtins(event), "type": request.type, "previous_item_id": None}
         self._send(event)
 
-    def _replay(self, before: ClientProtocol, audio: Callable[[int, int], Sequence[bytes]]) -> None:
+    def _replay(self, before: TurnAudio, requests: Mapping[str, _Request], messages: Audio) -> None:
         """Send the user's audio that is in no item, with the commits in it."""
-        position = self.first_sample
-        for event_id, samples in before._commits:
-            self._send_audio(audio, position, position := max(position, before.first_sample + samples))
-            if (request := before._requests.get(event_id)) is not None:
-                self._send(request.event)
-        self._send_audio(audio, position, before.first_sample + before._sent_samples)
+        for event_id, position in before.commits:
+            self._send_audio(messages, position)
+            if event_id in requests:
+                self._send(requests[event_id].event)
+        self._send_audio(messages, before.sent)
 
-    def _send_audio(self, audio: Callable[[int, int], Sequence[bytes]], start: int, end: int) -> None:
-        if start < end:
-            self._outgoing += audio(start, end)
-            self._sent_samples += end - start
+    def _send_audio(self, messages: Audio, end: int) -> None:
+        if self.audio.sent < end:
+            self._outgoing += messages(self.audio.sent, end)
+            self.audio.sent = end
 
     def _take_over_responses(self, before: ClientProtocol) -> None:
         """Ask for the responses that were asked for or owed and are not done."""
@@ -910,7 +753,7 @@ class ClientProtocol:
                 if request.is_own:
                     self._told.pop(item.id or "", None)
             case ev.InputAudioBufferCommit():
-                self._commits = deque(commit for commit in self._commits if commit[0] != error.event_id)
+                self.audio.refused(error.event_id)
             case _ if _is_out_of_band(request.event):
                 self._asked.pop(error.event_id or "", None)
                 self._forget_beside(error.event_id or "")
@@ -982,38 +825,29 @@ class ClientProtocol:
         self._answered("input_audio_buffer.clear")
         self._move(event.type)
 
-    def _sample(self, ms: int) -> int:
-        return ms * self._input_rate // 1000
-
     def _on_speech_started(self, event: ev.InputAudioBufferSpeechStarted, _out: list[Event]) -> None:
-        self._speech = (max(self._heard_samples, self._sample(event.audio_start_ms)), None)
-        before_ms = self.first_sample * 1000 // self._input_rate
-        self.conversation.speech_started(event.item_id, before_ms + event.audio_start_ms)
+        self.audio.speech_started(event.audio_start_ms)
+        self.conversation.speech_started(event.item_id, self.audio.session_ms(event.audio_start_ms))
         self._move(event.type)
 
     def _on_idle_timeout(self, event: ev.InputAudioBufferTimeoutTriggered, _out: list[Event]) -> None:
-        self._speech = (self._sample(event.audio_start_ms), self._sample(event.audio_end_ms))
+        self.audio.speech_started(event.audio_start_ms)
+        self.audio.speech_stopped(event.audio_end_ms)
 
     def _on_speech_stopped(self, event: ev.InputAudioBufferSpeechStopped, _out: list[Event]) -> None:
-        if self._speech is not None:
-            self._speech = (self._speech[0], self._sample(event.audio_end_ms))
+        self.audio.speech_stopped(event.audio_end_ms)
         silence_ms = (self.turn_detection or {}).get("silence_duration_ms") or 0
         self.latency.speech_stopped(self._now - silence_ms / 1000.0, local=False)
         self._move(event.type)
 
     def _on_committed(self, event: ev.InputAudioBufferCommitted, _out: list[Event]) -> None:
-        start, end = self._speech or (self._heard_samples, None)
-        by_client = bool(self._commits)
-        if by_client:
-            event_id, end = self._commits.popleft()
-            self._requests.pop(event_id, None)
-        self._speech = None
-        self._heard_samples = max(self._heard_samples, self._sent_samples if end is None else end)
-        samples = self.first_sample + start, self.first_sample + self._heard_samples
+        event_id, samples = self.audio.committed()
+        self._requests.pop(event_id or "", None)
         self.conversation.spoken(event.item_id, samples, awaits_text=self.transcribes)
         if self.transcribes:
             self._transcripts[event.item_id] = self._now
-        self._answer_owed = self.server_responds and not by_client
+            bound(self._transcripts)
+        self._answer_owed = self.server_responds and event_id is None
         self.latency.committed()
         self._move(event.type)
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from realtime_voice.errors import ConnectError, ConnectionClosed, ServerError, SessionTimeout
-from realtime_voice.protocol import ERRORS, Reach
+from realtime_voice.states import ERRORS, Reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from realtime_voice.protocol import Table
+    from realtime_voice.states import Table
 
 LIFE_S: Final = 3600.0
 """How long a connection lives where its server does not say."""

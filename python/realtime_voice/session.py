@@ -13,8 +13,6 @@ import asyncio
 import base64
 import contextlib
 import logging
-import secrets
-import time
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, cast
 
 import msgspec
@@ -22,7 +20,7 @@ import msgspec
 from realtime_core.frame import append_message
 from realtime_voice import endpoint as endpoints
 from realtime_voice import events as ev
-from realtime_voice.audio.clock import Clock, LoopClock
+from realtime_voice.audio.clock import LoopClock
 from realtime_voice.audio.wire import (
     AudioEvent,
     PlayoutDrained,
@@ -31,33 +29,24 @@ from realtime_voice.audio.wire import (
     SpeechStopped,
     Wire,
 )
-from realtime_voice.connection import Connection
+from realtime_voice.configuration import session_config
 from realtime_voice.errors import (
     ConfigurationError,
     ConnectionClosed,
     LocalProtocolError,
     RealtimeError,
-    RemoteProtocolError,
     ServerError,
     SessionTimeout,
     ToolError,
 )
-from realtime_voice.history import history
-from realtime_voice.protocol import REQUEST_TAG, ClientProtocol, SessionState, merge, tool_error
+from realtime_voice.link import Limits, Link, Owner
+from realtime_voice.protocol import REQUEST_TAG, tool_error
 from realtime_voice.protocol import Event as ProtocolEvent
 from realtime_voice.queues import EventQueue
-from realtime_voice.reconnect import (
-    LAST_MOMENT_S,
-    LIFE_S,
-    LINK,
-    Backoff,
-    LinkState,
-    ReconnectPolicy,
-    is_replaceable,
-    renew_after_s,
-)
+from realtime_voice.reconnect import ReconnectPolicy
+from realtime_voice.states import SessionState
 from realtime_voice.tools import TOOL_TIMEOUT_S, Toolbox
-from realtime_voice.uplink import Uplink
+from realtime_voice.waiter import Waiter
 
 if TYPE_CHECKING:
     import ssl
@@ -65,7 +54,10 @@ if TYPE_CHECKING:
 
     from realtime_core.delta import Delta
     from realtime_voice.audio.base import AudioIO
+    from realtime_voice.audio.clock import Clock
     from realtime_voice.audio.playout import Playout
+    from realtime_voice.protocol import ClientProtocol
+    from realtime_voice.reconnect import LinkState
     from realtime_voice.tools import ToolLike
 
 Event: TypeAlias = ProtocolEvent | AudioEvent
@@ -76,17 +68,14 @@ APPEND_BYTES: Final = 15 * 1024 * 1024
 ANSWER_TIMEOUT_S: Final = 10.0
 """How long the server may take to answer a request that is answered at once."""
 FILLER_AFTER_S: Final = 1.5
-TICK_S: Final = 0.5
+FULL_LOOK_S: Final = 0.05
 PLAYOUT_LOOK_S: Final = 0.02
-BOUNDARY_LOOK_S: Final = 0.05
-"""How often a renewal looks whether nobody speaks."""
 LAST_WORDS_S: Final = 0.25
 """How long a stop waits for what is still to be sent."""
 STOP_S: Final = 1.5
 CONNECT_TIMEOUT_S: Final = 10.0
 """How long the handshake may take."""
 TOOLS_AT_ONCE: Final = 64
-TRANSCRIPTION_MODEL: Final = "gpt-4o-mini-transcribe"
 
 _logger = logging.getLogger("realtime_voice.session")
 
@@ -176,36 +165,6 @@ def connect(
     )
 
 
-def session_config(
-    *,
-    instructions: str | None = None,
-    voice: str | None = None,
-    tools: Sequence[Mapping[str, Any]] = (),
-    wire_in: Wire = Wire(),  # noqa: B008  frozen
-    wire_out: Wire = Wire(),  # noqa: B008  frozen
-    config: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Return the `session` of a session.update, with `config` merged last."""
-    heard: dict[str, Any] = {"format": _format(wire_in), "transcription": {"model": TRANSCRIPTION_MODEL}}
-    spoken: dict[str, Any] = {"format": _format(wire_out)}
-    if voice is not None:
-        spoken["voice"] = voice
-    session: dict[str, Any] = {"type": "realtime", "audio": {"input": heard, "output": spoken}}
-    if instructions is not None:
-        session["instructions"] = instructions
-    if tools:
-        session["tools"] = list(tools)
-    if config is None:
-        return session
-    if config.get("type") == "transcription":  # knows nothing of answers
-        session = {"audio": {"input": heard}}
-    return merge(session, config)
-
-
-def _format(wire: Wire) -> dict[str, Any]:
-    return {"type": "audio/pcm", "rate": wire.rate} if wire.encoding == "pcm" else {"type": f"audio/{wire.encoding}"}
-
-
 class Session:
     """One conversation. `async with` starts and stops it; made by `connect`.
 
@@ -233,23 +192,14 @@ class Session:
         clock: Clock | None = None,
         model: str = "",
     ) -> None:
-        if not connect_timeout_s > 0:
-            raise ValueError(f"connect_timeout_s must be above 0, got {connect_timeout_s}")
-        if not configure_timeout_s > 0:
-            raise ValueError(f"configure_timeout_s must be above 0, got {configure_timeout_s}")
         if not filler_after_s > 0:
             raise ValueError(f"filler_after_s must be above 0, got {filler_after_s}")
-        if timeout_s is not None and not timeout_s > 0:
-            raise ValueError(f"timeout_s must be above 0, got {timeout_s}")
-        if silent_peer not in {"raise", "warn"}:
-            raise ValueError(f"silent_peer must be 'raise' or 'warn', got {silent_peer!r}")
         self.endpoint = endpoint
         self.model = model
         self.allow_interruptions = True
         """False: the agent goes on speaking when the user does."""
         self.local_barge_in = local_barge_in
         """True: the speech that the audio side detects silences the agent, before the server hears it."""
-        self._requested = dict(config)
         self._filler = filler
         self._filler_after_s = filler_after_s
         self._toolbox = toolbox or Toolbox()
@@ -257,21 +207,27 @@ class Session:
         self._playout: Playout | None = None
         self._tells_audio = False
         self._wire_in, self._wire_out = wire_in, wire_out
-        self._connect_timeout_s = connect_timeout_s
-        self._configure_timeout_s = configure_timeout_s
-        self._silent_peer = silent_peer
-        self._reconnects = reconnect is not None
-        self._policy = reconnect or ReconnectPolicy()
-        self._timeout_s = timeout_s
         self._given_clock = clock
-        self._link = LinkState.CONNECTING
-        self._backoff = Backoff(self._policy)
-        self._uplink = Uplink(wire_in, self._policy.keep_s)
-        self._last_audio_at: float | None = None
         self._is_user_heard = False  # by the audio side's own detector
-        self._current = Connection(1, ClientProtocol(_prefix(), input_rate=wire_in.rate))
-        self._successor: Connection | None = None
-        self._generations = 1
+        self._link = Link(
+            endpoint,
+            dict(config),
+            wire_in,
+            policy=reconnect,
+            limits=Limits(
+                connect_timeout_s=connect_timeout_s,
+                configure_timeout_s=configure_timeout_s,
+                silent_peer=silent_peer,
+                timeout_s=timeout_s,
+            ),
+            owner=Owner(
+                receive=self._receive,
+                room=self._room,
+                tell=self._tell,
+                end_item=self._end_item,
+                is_busy=self._is_busy,
+            ),
+        )
         self._runner: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
         self._configured: asyncio.Future[None] | None = None
@@ -281,7 +237,7 @@ class Session:
         self._is_over = asyncio.Event()
         self._events: EventQueue[Event] = EventQueue()
         self._tool_tasks: dict[str, tuple[ev.ToolCall, asyncio.Task[None]]] = {}
-        self._waiters: dict[str, _Waiter] = {}
+        self._waiters: dict[str, Waiter] = {}
 
     # --- life ---
 
@@ -302,7 +258,7 @@ class Session:
         """
         if self._runner is not None or self._stopping is not None:
             raise LocalProtocolError("a session is started once; call connect again for another")
-        self._clock: Clock = self._given_clock or LoopClock()
+        self._link.clock = self._given_clock or LoopClock()
         self._runner = asyncio.create_task(self._run(), name="realtime session")
         self._configured = asyncio.get_running_loop().create_future()
         try:
@@ -329,7 +285,7 @@ class Session:
         if self._runner is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORDS_S):
-                    await self._current.outgoing.empty()
+                    await self._link.empty()
             self._runner.cancel()
             await asyncio.wait({self._runner}, timeout=STOP_S)
         self._finish(None)
@@ -348,7 +304,7 @@ class Session:
                 self.attach_playout(self._audio.playout)
             async with asyncio.TaskGroup() as self._group:
                 self._group.create_task(self._keep_connected(self._group), name="realtime connection")
-                self._group.create_task(self._tick_all(), name="realtime tick")
+                self._group.create_task(self._link.tick_all(), name="realtime tick")
         except asyncio.CancelledError:
             pass
         except BaseExceptionGroup as group:
@@ -356,6 +312,17 @@ class Session:
         except Exception as failure:  # noqa: BLE001  it is told where the application waits
             error = failure
         self._finish(error)
+
+    async def _keep_connected(self, group: asyncio.TaskGroup) -> None:
+        await self._link.connect(group)
+        if self._configured is not None and not self._configured.done():
+            self._configured.set_result(None)
+        if self._audio is not None:
+            group.create_task(self._capture_all(self._audio), name="realtime capture")
+        await self._link.keep(group)
+
+    def _tell(self, event: Event) -> None:
+        self._events.put(event)
 
     def _finish(self, error: BaseException | None) -> None:
         """Note the end, once."""
@@ -365,13 +332,12 @@ class Session:
             error = None  # an orderly end
         self._error = error
         self._group = None
-        self._move_link("end")
         for waiter in self._waiters.values():
             waiter.fail(error or ConnectionClosed("the session has ended", 1000))
         self._waiters.clear()
         self._is_over.set()
         self._events.end()
-        self._current.outgoing.end()
+        self._link.end()
 
     def _tell_error(self) -> None:
         if self._error is not None and not self._is_error_told:
@@ -455,10 +421,10 @@ class Session:
         """Send the user's audio, bare bytes in the wire's format, whole samples, at most 15 MiB (ValueError)."""
         if len(audio) > APPEND_BYTES:
             raise ValueError(f"{len(audio)} bytes of audio at once are more than {APPEND_BYTES}")
-        if len(audio) % self._uplink.sample_bytes:
-            raise ValueError(f"{len(audio)} bytes are not whole samples of {self._uplink.sample_bytes} bytes")
+        if len(audio) % self._link.sample_bytes:
+            raise ValueError(f"{len(audio)} bytes are not whole samples of {self._link.sample_bytes} bytes")
         self._running()
-        self._send_chunk(append_message(audio))
+        self._link.send_chunk(append_message(audio))
         await self._sent()
 
     async def commit_audio(self, *, respond: bool = True) -> None:
@@ -545,7 +511,7 @@ class Session:
         timeout_s: float | None = ANSWER_TIMEOUT_S,
     ) -> Event:
         """Wait for the event that answers a request, or the error that does."""
-        waiter = self._waiters[event_id] = _Waiter(event_id, is_answer, error)
+        waiter = self._waiters[event_id] = Waiter(event_id, is_answer, error)
         try:
             await self._sent()
             async with asyncio.timeout(timeout_s):
@@ -574,17 +540,17 @@ class Session:
     @property
     def protocol(self) -> ClientProtocol:
         """The protocol of the present connection."""
-        return self._current.protocol
+        return self._link.protocol
 
     @property
     def link(self) -> LinkState:
         """What the session does about its connection."""
-        return self._link
+        return self._link.state
 
     @property
     def generation(self) -> int:
         """Which of the session's connections this is, counted from 1."""
-        return self._current.generation
+        return self._link.generation
 
     @property
     def id(self) -> str:
@@ -652,9 +618,9 @@ class Session:
     async def _capture_all(self, audio: AudioIO) -> None:
         while (chunks := await audio.captured()) is not None:
             for _, message in chunks:
-                self._send_chunk(message)
+                self._link.send_chunk(message)
             self._take_audio_events()
-            await self._current.outgoing.room()
+            await self._link.room()
         while True:  # the input has ended, the speaker has not
             self._take_audio_events()
             await asyncio.sleep(PLAYOUT_LOOK_S)
@@ -681,239 +647,34 @@ class Session:
 
     async def _sent(self) -> None:
         self._queue_outgoing()
-        await self._current.outgoing.room()
+        await self._link.room()
 
     def _queue_outgoing(self) -> None:
-        self._current.flush()
-
-    def _send_chunk(self, message: bytes) -> None:
-        """Send a chunk of the user's audio, now or when there is a connection again."""
-        self._queue_outgoing()  # what was said before it goes before it
-        samples = self._uplink.add(message)
-        self._current.protocol.audio_sent(samples)
-        if not self._current.is_lost:
-            self._last_audio_at = self._clock.time()
-            self._current.outgoing.put(message)
-
-    # --- connections ---
-
-    async def _keep_connected(self, group: asyncio.TaskGroup) -> None:
-        """Connect, and replace the connection whenever it is lost or its time is nearly over. Raises why not."""
-        await self._establish(self._current, self._requested, group)
-        self._move_link("configured")
-        self._set_configured()
-        while True:
-            begin, last_moment = self._times_of(self._current)
-            if not await self._is_lost_before(begin):
-                self._move_link("renewal due")
-            successor = await self._succeed(group)
-            while not await self._may_switch(successor, last_moment):
-                if successor.is_lost:
-                    successor.retire()
-                    successor = await self._succeed(group)
-            self._switch(successor)
-
-    async def _establish(self, connection: Connection, config: Mapping[str, Any], group: asyncio.TaskGroup) -> None:
-        """Open a connection and have it configured. Raises why that failed; then it is closed."""
-        await connection.open(self.endpoint, self._connect_timeout_s)
-        connection.serve(group.create_task(self._serve(connection), name="realtime receive"))
-        try:
-            connection.protocol.configure(config)
-            connection.flush()
-            if not await connection.configured(self._configure_timeout_s):
-                self._on_silence(connection)
-        except BaseException:
-            connection.retire()
-            raise
-        connection.configured_at = self._clock.time()
-
-    def _on_silence(self, connection: Connection) -> None:
-        message = f"{self.endpoint.name} has not answered the configuration within {self._configure_timeout_s:g} s"
-        if self._silent_peer == "raise":
-            raise SessionTimeout(message)
-        _logger.warning("%s: going on without", message)
-        connection.protocol.configuration_unanswered()
-
-    def _times_of(self, connection: Connection) -> tuple[float, float]:
-        """When the connection's renewal begins, and when it can wait no longer."""
-        if not self._reconnects:
-            return float("inf"), float("inf")
-        expires_at = connection.protocol.config.get("expires_at")
-        left_s = expires_at - time.time() if isinstance(expires_at, int | float) else 0.0
-        life_s = min(left_s if left_s > 0.0 else LIFE_S, self._timeout_s or LIFE_S * 24)
-        begin = connection.configured_at
-        return begin + renew_after_s(life_s), begin + life_s - min(LAST_MOMENT_S, 0.1 * life_s)
-
-    async def _is_lost_before(self, moment: float) -> bool:
-        """Wait until the present connection is lost (True), or the moment has come (False)."""
-        waits = {asyncio.ensure_future(self._current.lost())}
-        if moment != float("inf"):
-            waits.add(asyncio.ensure_future(self._clock.sleep_until(moment)))
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        return self._current.is_lost
-
-    async def _succeed(self, group: asyncio.TaskGroup) -> Connection:
-        """Have a successor stand beside the present connection, or instead of it. Raises why there can be none."""
-        renewing = Backoff(self._policy)
-        while True:
-            if self._current.is_lost:
-                self._let_go(self._current)
-                wait_s = self._backoff.next_wait_s()
-                reason = str(self._current.loss)
-                self._events.put(ev.Reconnecting(reason=reason, attempt=self._backoff.attempts, wait_s=wait_s))
-                await self._clock.sleep_until(self._clock.time() + wait_s)
-            elif await self._is_lost_before(self._clock.time() + renewing.next_wait_s()):
-                continue
-            before = self._current.protocol
-            self._generations += 1
-            successor = self._successor = Connection(
-                self._generations, ClientProtocol(_prefix(), input_rate=self._uplink.rate, before=before)
-            )
-            try:
-                await self._establish(successor, before.requested or self._requested, group)
-            except (RealtimeError, OSError) as error:
-                self._successor = None
-                _logger.info("connection %d came to nothing: %s", successor.generation, error)
-                if not is_replaceable(error) or (self._current.is_lost and self._backoff.is_exhausted):
-                    raise
-            else:
-                successor.protocol.tell(self._history(settled=True))
-                successor.flush()
-                return successor
-
-    async def _may_switch(self, successor: Connection, last_moment: float) -> bool:
-        """Wait a little for the moment to switch: nobody speaks, or there is no time left, or no other connection."""
-        now = self._clock.time()
-        if successor.is_lost:
-            return False
-        if self._current.is_lost:
-            self._let_go(self._current)
-        elif not self._is_boundary() and now < last_moment:
-            await self._is_lost_before(now + BOUNDARY_LOOK_S)
-            return False
-        return True
-
-    def _let_go(self, connection: Connection) -> None:
-        """Note that the present connection is lost. Raises why, where another could not go on."""
-        if connection.protocol.session is SessionState.LOST:
-            return
-        loss = connection.loss or ConnectionClosed("the connection is lost")
-        connection.retire()
-        if not self._reconnects or not is_replaceable(loss) or self._backoff.is_exhausted:
-            raise loss
-        self._move_link("connection lost")
-        self._break_off(connection)
-
-    def _break_off(self, connection: Connection) -> None:
-        """End the answer that is still to come: what has arrived of it is played and written down."""
-        for item_id in connection.protocol.open_items:
-            if self._playout is not None:
-                self._playout.end_item(item_id)
-        for event in connection.protocol.lose():
-            self._events.put(event)
-
-    def _is_boundary(self) -> bool:
-        """Whether nobody speaks and nothing is to come."""
-        is_playing = self._playout is not None and self._playout.active
-        return self.protocol.is_settled and not (is_playing or self._waiters or self._is_user_heard)
-
-    def _history(self, *, settled: bool = False) -> list[ev.Item]:
-        return history(self.protocol.conversation, self._uplink.audio, settled=settled)
-
-    def _switch(self, successor: Connection) -> None:
-        """Let the successor take over: from here on all goes to it, and nothing is heard of the one before."""
-        before, now = self._current, self._clock.time()
-        loss = before.loss
-        if loss is None:
-            self._break_off(before)
-        items = self._history()
-        needed = before.protocol.needed_from(before.delivered)
-        start = max(needed, self._uplink.start)
-        successor.protocol.tell(items)
-        successor.protocol.take_over(before.protocol, start, self._uplink.since)
-        successor.delivered = start
-        self._current, self._successor = successor, None
-        self._queue_outgoing()
-        before.retire()
-        self._move_link("successor takes over")
-        silent_s = 0.0 if loss is None else now - before.alive_at
-        unheard_s = 0.0 if self._last_audio_at is None else max(silent_s, now - self._last_audio_at)
-        self._last_audio_at = None if self._last_audio_at is None else now
-        replayed, lost = self._uplink.end - start, start - needed
-        if loss is None:
-            event: ev.Renewed | ev.Reconnected = ev.Renewed(
-                generation=successor.generation,
-                incoming_gap_s=silent_s,
-                outgoing_gap_s=unheard_s,
-                replayed_samples=replayed,
-                lost_samples=lost,
-                items=len(items),
-            )
-        else:
-            event = ev.Reconnected(
-                generation=successor.generation,
-                incoming_gap_s=silent_s,
-                outgoing_gap_s=unheard_s,
-                replayed_samples=replayed,
-                lost_samples=lost,
-                items=len(items),
-                attempts=self._backoff.attempts,
-                reason=str(loss),
-            )
-        self._events.put(event)
-
-    def _move_link(self, trigger: str) -> None:
-        self._link = LINK[self._link].get(trigger, self._link)
+        self._link.flush()
 
     # --- receiving ---
 
-    async def _serve(self, connection: Connection) -> None:
-        """Read a connection until it ends, with its writer beside, and close it."""
-        writer = asyncio.create_task(connection.write_all(), name="realtime write")
-        try:
-            while not connection.is_lost:
-                message = await connection.receive()
-                connection.alive_at = self._clock.time()
-                self._receive(connection, message)
-                if connection is self._current:
-                    await self._room(connection)
-        except RealtimeError as error:
-            connection.lose(error)
-        finally:
-            writer.cancel()
-            await connection.close()
+    def _receive(self, message: bytes) -> None:
+        for event in self._read(message):
+            self._handle(event)
+        self._take_audio_events()
 
-    def _receive(self, connection: Connection, message: bytes) -> None:
-        """Take a message; of a connection that is not the present one only its protocol hears."""
-        protocol = connection.protocol
-        try:
-            if connection is self._current:
-                for event in self._read(message):
-                    self._handle(event)
-                self._take_audio_events()
-            else:
-                protocol.receive(message, self._clock.time())
-        except (RemoteProtocolError, ValueError) as error:
-            _logger.warning("a message of %d bytes was not understood: %s", len(message), error)
-        if (end := protocol.failure or protocol.expired) is not None:
-            connection.lose(end)
-        connection.note_state()
-        connection.flush()
-
-    async def _room(self, connection: Connection) -> None:
+    async def _room(self) -> None:
         """Wait while the application or the speaker has too much already."""
-        connection.is_reading = False
         await self._events.room()
         while self._playout is not None and self._playout.full:  # noqa: ASYNC110  the device's side has no events
-            await asyncio.sleep(TICK_S / 10)
-        connection.is_reading = True
+            await asyncio.sleep(FULL_LOOK_S)
+
+    def _end_item(self, item_id: str) -> None:
+        if self._playout is not None:
+            self._playout.end_item(item_id)
+
+    def _is_busy(self) -> bool:
+        is_playing = self._playout is not None and self._playout.active
+        return is_playing or self._is_user_heard or bool(self._waiters)
 
     def _read(self, message: bytes) -> Sequence[ProtocolEvent]:
-        now = self._clock.time()
+        now = self._link.clock.time()
         if self._playout is not None:
             delta = self._playout.feed(message)
             if delta is not None:
@@ -941,41 +702,6 @@ class Session:
                 _logger.info("server error %s: %s", error.code, error.message)
             case _:
                 pass
-
-    def _set_configured(self) -> None:
-        configured = self._configured
-        if configured is None or configured.done():
-            return
-        configured.set_result(None)
-        if self._audio is not None and self._group is not None:
-            self._group.create_task(self._capture_all(self._audio), name="realtime capture")
-
-    async def _tick_all(self) -> None:
-        before = self._clock.time()
-        while True:
-            await self._clock.sleep_until(before + TICK_S)
-            now = self._clock.time()
-            elapsed_s = min(now - before, 2 * TICK_S)  # while the loop was blocked nothing could be heard
-            before = now
-            for connection in filter(None, (self._current, self._successor)):
-                connection.note_time(now, elapsed_s, self._uplink.end if connection is self._current else 0)
-                if connection.silent_s >= self._policy.silent_s:
-                    connection.lose(ConnectionClosed(f"nothing has come for {connection.silent_s:.0f} s"))
-            self._tick(self._current, now)
-
-    def _tick(self, connection: Connection, now: float) -> None:
-        if connection.is_lost:
-            return
-        if connection.is_reading:
-            for event in connection.protocol.tick(now):
-                self._events.put(event)
-            if self._reconnects and connection.protocol.overdue is not None:
-                connection.lose(connection.protocol.overdue)
-        self._queue_outgoing()
-        self._uplink.forget(connection.protocol.kept_from(connection.delivered))
-        is_old = now - connection.configured_at >= self._policy.healthy_s
-        if is_old and connection.silent_s == 0.0:
-            self._backoff.reset()
 
     # --- tools ---
 
@@ -1037,40 +763,6 @@ class Session:
                 task.cancel()
                 output = tool_error("cancelled: the user interrupted")
                 self._end_tool(call, output, is_error=True, duration_s=0.0, respond=False)
-
-
-class _Waiter:
-    """Somebody waits for the answer to a request: an event, or the error that names the request."""
-
-    def __init__(self, event_id: str, is_answer: Callable[[Event], bool], error: type[ServerError]) -> None:
-        self.answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
-        self._event_id = event_id
-        self._is_answer = is_answer
-        self._error = error
-
-    def take(self, event: Event) -> bool:
-        """Whether the event was what is waited for."""
-        if self.answer.done():
-            return False
-        if isinstance(event, ev.Error) and event.error.event_id == self._event_id:
-            refused = event.error
-            self.fail(self._error(refused.message, refused.code, refused.param, refused.event_id, refused.type))
-            return True
-        if self._is_answer(event):
-            self.answer.set_result(event)
-            return True
-        return False
-
-    def fail(self, error: BaseException) -> None:
-        """Raise where is waited."""
-        if not self.answer.done():
-            self.answer.set_exception(error)
-            self.answer.exception()  # who waited may have gone
-
-
-def _prefix() -> str:
-    """Return what makes the ids of one connection its own."""
-    return secrets.token_hex(4) + "_"
 
 
 def _audio_of(event: ev.ClientEvent | Mapping[str, Any]) -> bytes | None:

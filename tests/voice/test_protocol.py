@@ -14,15 +14,12 @@ from pydantic import TypeAdapter
 from realtime_voice import events as ev
 from realtime_voice.conversation import REMEMBERED, cut_text
 from realtime_voice.errors import AuthenticationError, ConfigurationError, LocalProtocolError, RemoteProtocolError
-from realtime_voice.protocol import (
-    ANSWER_TIMEOUT_S,
+from realtime_voice.protocol import ANSWER_TIMEOUT_S, PATIENCE_S, REQUEST_TAG, ClientProtocol
+from realtime_voice.states import (
     ERRORS,
-    PATIENCE_S,
-    REQUEST_TAG,
     RESPONSE,
     SESSION,
     TURN,
-    ClientProtocol,
     Reach,
     ResponseState,
     SessionState,

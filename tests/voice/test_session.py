@@ -40,6 +40,7 @@ from realtime_voice import (
 from realtime_voice import events as ev
 from realtime_voice import session as module
 from realtime_voice.audio.push import PushAudioIO
+from realtime_voice.configuration import session_config
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -98,7 +99,7 @@ async def test_start_waits_for_the_configuration(peer: Any) -> None:
 
 
 def test_configuration_is_merged_last_and_deeply() -> None:
-    config = module.session_config(
+    config = session_config(
         voice="coral",
         tools=[{"type": "function", "name": "a"}],
         wire_in=Wire("pcmu", 8000),
