@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 SOURCES := $(shell find csrc src python CMakeLists.txt pyproject.toml -type f -not -name '*.pyc')
 APT_INSTALL := apt-get install -y --no-install-recommends
 
-.PHONY: help demo test lint ctest pytest bench bench-smoke bench-card fuzz dist clean system sound
+.PHONY: help demo test lint ctest pytest bench bench-smoke bench-card matrix fuzz dist clean system sound
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -52,6 +52,13 @@ bench-card: $(VENV)/.development sound  ## gaps and delays on a virtual sound ca
 
 bench-smoke: $(VENV)/.development  ## every benchmark once, as a test
 	$(BIN)/python -m pytest -q bench
+
+# Oldest, middle and newest release of each generation of Strands' bidirectional agents.
+STRANDS_RELEASES ?= 1.28.0 1.41.0 1.54.0 1.58.0 1.60.0 newest
+matrix: $(VENV)/.development  ## the Strands classes with every generation of Strands, from one wheel
+	rm -rf build/matrix && mkdir -p build/matrix
+	$(BIN)/pip wheel -q --no-deps -w build/matrix .
+	for release in $(STRANDS_RELEASES); do tests/matrix.sh $$release || exit 1; done
 
 dist: $(VENV)/.development  ## wheel and sdist in dist/
 	$(BIN)/pip install -q build

@@ -320,9 +320,14 @@ async def _session(options: TalkOptions, url: str | None, tools: Sequence[Any], 
 
 
 async def _strands(options: TalkOptions, url: str | None, tools: Sequence[Any], conversation: Conversation) -> None:
-    from realtime_voice.strands import BidiAgent, BidiAudioIO, BidiOpenAIRealtimeModel, stop_conversation
+    from realtime_voice.strands import (
+        BidiAgent,
+        BidiAudioIO,
+        BidiOpenAIRealtimeModel,
+        observe_tool_results,
+        stop_conversation,
+    )
     from realtime_voice.strands.threads import DaemonThreads
-    from realtime_voice.strands.tool_results import observe_tool_results
 
     asyncio.get_running_loop().set_default_executor(DaemonThreads())
     if not tools:

@@ -1,39 +1,28 @@
 """The microphone and the speaker of a Strands agent, on the project's audio engine.
 
 With a model of ours the answers' audio does not come this way at all: it goes from the socket into the speaker's ring,
-and the user's speech silences it there. With any other model that can speak, both come as Strands' events.
+and the user's speech silences it there. With any other model that can speak, both come as Strands' events. Here is what
+does not depend on the generation of Strands; its events are read in `stable` and `experimental`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Literal
-
-from strands.bidi.models import AudioCapable
-from strands.bidi.types import (
-    AudioDelta,
-    BidiAudioDeltaEvent,
-    BidiAudioStopEvent,
-    BidiBargeInEvent,
-    BidiConnectionStopEvent,
-)
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from realtime_core import base64
 from realtime_voice.audio import Wire
 from realtime_voice.audio.echo import check_echo_options
 from realtime_voice.strands.convert import FromWire, ToWire
-from realtime_voice.strands.model import BidiOpenAIRealtimeModel, WireAudio
-from realtime_voice.strands.stopping import heed_stop_requests
+from realtime_voice.strands.model import RealtimeModel
 
 if TYPE_CHECKING:
-    from strands.bidi import BidiAgent
-    from strands.bidi.io import ConsoleIO
-    from strands.bidi.models import AudioConfig, AudioStreamConfig, BidiModel
-    from strands.bidi.types import BidiOutputEvent, OutputStream
-
     from realtime_voice.audio import AudioIO
     from realtime_voice.audio.echo import EchoOptions, NoiseSuppression
+    from realtime_voice.audio.playout import Playout
+    from realtime_voice.strands.model import Stream
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +36,22 @@ _POLL_S = 0.02
 _PCM = Wire()
 
 
-class BidiAudioIO:
+class AudioOptions(TypedDict, total=False):
+    """The options of `AudioIOBase`."""
+
+    audio: AudioIO | None
+    input_device_index: int | None
+    input_frames_per_buffer: int | None
+    input_buffer_size: int | None
+    output_device_index: int | None
+    output_frames_per_buffer: int | None
+    output_buffer_size: int | None
+    echo_control: Literal["auto", "webrtc"] | None
+    noise_suppression: NoiseSuppression | None
+    gain_control: bool
+
+
+class AudioIOBase:
     """Talk to the agent through a microphone and a speaker, or what stands for them.
 
     Works with every Strands model that can speak. Input and output share one audio side: take both from the same
@@ -68,7 +72,6 @@ class BidiAudioIO:
             brings; "auto", the default: where that is installed; or None.
         noise_suppression: Of echo control: "low", "moderate", "high", "very high", or None.
         gain_control: Of echo control: brings speech to one level.
-        console: Strands' console, which shows what the speaker says and what else happens; none by default.
 
     Raises:
         ValueError: An option is wrong, or given together with `audio`, which has its own.
@@ -87,7 +90,6 @@ class BidiAudioIO:
         echo_control: Literal["auto", "webrtc"] | None = "auto",
         noise_suppression: NoiseSuppression | None = None,
         gain_control: bool = False,
-        console: ConsoleIO | None = None,
     ) -> None:
         echo: EchoOptions = {}
         if echo_control != "auto":
@@ -114,34 +116,23 @@ class BidiAudioIO:
             raise ValueError(f"{', '.join(given)} belong to the sound devices: leave them out, or leave out audio")
         if audio is not None and echo:
             raise ValueError(f"{', '.join(echo)} belong to the sound devices: leave them out, or leave out audio")
-        self._shared = _Shared(audio, given, echo)
-        self._console = console
-
-    def input(self) -> AudioInput:
-        """Return the microphone."""
-        return AudioInput(self._shared)
-
-    def output(self) -> AudioOutput:
-        """Return the speaker."""
-        return AudioOutput(self._shared, None if self._console is None else self._console.output())
+        self._shared = Shared(audio, given, echo)
 
 
-class _Shared:
+class Shared:
     """The one audio side of input and output: open while either is."""
 
     def __init__(self, audio: AudioIO | None, devices: dict[str, int], echo: EchoOptions) -> None:
         self._audio = audio
         self._devices = devices
         self._echo = echo
-        self._side: _AudioSide | None = None
+        self._side: AudioSide | None = None
         self._users = 0
 
-    async def open(self, agent: BidiAgent) -> _AudioSide:
+    async def open(self, model: Any, streams: tuple[Stream, Stream]) -> AudioSide:
         """Start the audio side for whoever comes first; later calls share it."""
-        heed_stop_requests(agent)
         if self._side is None:
-            config = _audio_config(agent.model)
-            side = _AudioSide(agent.model, config, self._audio or self._device(config))
+            side = AudioSide(model, streams, self._audio or self._device(streams))
             await side.start()
             self._limit(side)
             self._side = side
@@ -155,11 +146,12 @@ class _Shared:
             side, self._side = self._side, None
             await side.stop()
 
-    def _device(self, config: AudioConfig) -> AudioIO:
+    def _device(self, streams: tuple[Stream, Stream]) -> AudioIO:
         from realtime_voice.audio.device import BLOCK_S, DeviceAudioIO
 
         # Both sides are one stream of the device's, with one size of block; its frames are counted at its own rate.
-        blocks = [block_s for side in ("input", "output") if (block_s := self._block_s(side, config[side]))]
+        sides = zip(("input", "output"), streams, strict=True)
+        blocks = [block_s for side, stream in sides if (block_s := self._block_s(side, stream))]
         return DeviceAudioIO(
             input_device=self._devices.get("input_device_index"),
             output_device=self._devices.get("output_device_index"),
@@ -167,11 +159,11 @@ class _Shared:
             **self._echo,
         )
 
-    def _block_s(self, side: str, stream: AudioStreamConfig) -> float | None:
+    def _block_s(self, side: str, stream: Stream) -> float | None:
         frames = self._devices.get(f"{side}_frames_per_buffer")
         return None if frames is None else frames / stream["sample_rate"]
 
-    def _limit(self, side: _AudioSide) -> None:
+    def _limit(self, side: AudioSide) -> None:
         """Bound what may wait, where the options say so."""
         side.input_chunks = self._devices.get("input_buffer_size")
         blocks = self._devices.get("output_buffer_size")
@@ -180,26 +172,14 @@ class _Shared:
             side.audio.playout.backlog_bytes = 2 * blocks * frames
 
 
-def _audio_config(model: BidiModel) -> AudioConfig:
-    """Return what the model speaks, if this can play it. Raises TypeError and ValueError, see `AudioInput.start`."""
-    if not isinstance(model, AudioCapable):
-        raise TypeError("BidiAudioIO requires a model that implements AudioCapable")
-    config = model.get_audio_config()
-    for stream in (config["input"], config["output"]):
-        if stream["format"] != "pcm":
-            raise ValueError(f"BidiAudioIO requires signed 16-bit PCM, the model has {stream['format']}")
-    return config
-
-
-class _AudioSide:
+class AudioSide:
     """One started `AudioIO` and what it has to do for the agent's model."""
 
-    def __init__(self, model: BidiModel, config: AudioConfig, audio: AudioIO) -> None:
-        self.direct = model if isinstance(model, BidiOpenAIRealtimeModel) else None
+    def __init__(self, model: Any, streams: tuple[Stream, Stream], audio: AudioIO) -> None:
+        self.direct = model if isinstance(model, RealtimeModel) else None
         """The model, if it feeds the speaker itself."""
         self.audio = audio
-        self.input_format = config["input"]
-        self.output_format = config["output"]
+        self.input_format, self.output_format = streams
         self.input_chunks: int | None = None
         """How many chunks of the microphone may wait; None: as many as the audio side keeps."""
 
@@ -224,15 +204,19 @@ class _AudioSide:
         await self.audio.stop()
 
 
-class AudioInput:
+class AudioInputBase(ABC):
     """The microphone, as an input of the agent."""
 
-    def __init__(self, shared: _Shared) -> None:
+    def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._side: _AudioSide | None = None
+        self._side: AudioSide | None = None
         self._convert: FromWire | None = None
 
-    async def start(self, agent: BidiAgent) -> None:
+    @abstractmethod
+    def _streams(self, agent: Any) -> tuple[Stream, Stream]:
+        """Return what the agent's model hears and speaks, ready to end the conversation when a tool wants it."""
+
+    async def start(self, agent: Any) -> None:
         """Open the microphone.
 
         Raises:
@@ -240,7 +224,7 @@ class AudioInput:
             ValueError: Its audio is not PCM16.
             AudioDeviceError: There is no such device, or it cannot be opened; the message says what to do.
         """
-        self._side = await self._shared.open(agent)
+        self._side = await self._shared.open(agent.model, self._streams(agent))
         stream = self._side.input_format
         self._convert = None if self._side.direct else FromWire(_PCM, stream["sample_rate"], stream["channels"])
 
@@ -250,13 +234,10 @@ class AudioInput:
             self._side = None
             await self._shared.close()
 
-    async def __call__(self) -> AudioDelta:
-        """Return what the microphone heard next.
+    async def _read(self) -> tuple[bytes, bool]:
+        """Return what the microphone heard next, and whether it is the wire's audio or the application's.
 
         After the end of an input that ends (a file), it waits until it is cancelled: the conversation ends it.
-
-        Raises:
-            RuntimeError: `start` was not called.
         """
         if self._side is None:
             raise RuntimeError("audio input not started | call start before reading")
@@ -269,80 +250,59 @@ class AudioInput:
                 if self._side.input_chunks is not None:
                     chunks = chunks[-self._side.input_chunks :]
                 audio = b"".join(chunk for _, chunk in chunks)
-                if self._convert is None:
-                    return WireAudio(format="pcm", source={"bytes": audio})
-                return AudioDelta(format="pcm", source={"bytes": self._convert.samples(audio)})
+                return (audio, True) if self._convert is None else (self._convert.samples(audio), False)
 
 
-class AudioOutput:
+class AudioOutputBase(ABC):
     """The speaker, as an output of the agent."""
 
-    def __init__(self, shared: _Shared, console: OutputStream | None) -> None:
+    def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._console = console
-        self._side: _AudioSide | None = None
+        self._side: AudioSide | None = None
         self._convert: ToWire | None = None
 
-    async def start(self, agent: BidiAgent) -> None:
-        """Open the speaker. Raises what `AudioInput.start` raises."""
-        self._side = await self._shared.open(agent)
-        if self._console is not None:
-            await self._console.start(agent)
+    @abstractmethod
+    def _streams(self, agent: Any) -> tuple[Stream, Stream]:
+        """Return what the agent's model hears and speaks, ready to end the conversation when a tool wants it."""
+
+    async def start(self, agent: Any) -> None:
+        """Open the speaker. Raises what the input's `start` raises."""
+        self._side = await self._shared.open(agent.model, self._streams(agent))
         stream = self._side.output_format
         self._convert = None if self._side.direct else ToWire(stream["sample_rate"], stream["channels"], _PCM)
 
     async def stop(self) -> None:
         """Close the speaker; more calls do nothing."""
-        if self._console is not None:
-            await self._console.stop()
         if self._side is not None:
             self._side = None
             await self._shared.close()
 
-    async def __call__(self, event: BidiOutputEvent) -> None:
-        """Play what the event brings, stop at a barge-in, and at the end wait until the last word was heard.
+    @property
+    def _playout(self) -> Playout | None:
+        """The speaker of a model that does not feed it itself."""
+        return None if self._side is None or self._side.direct else self._side.audio.playout
 
-        Raises:
-            ValueError: The audio is not in the format the speaker was opened for.
-        """
-        if self._console is not None:
-            await self._console(event)
-        side = self._side
-        if side is None:
+    def _play(self, content_id: str, audio: str, given: Stream) -> None:
+        """Play base64 audio in the format `given`. Raises ValueError unless the speaker was opened for that."""
+        if self._side is None or self._convert is None:
             return
-        if isinstance(event, BidiConnectionStopEvent):
-            await self._drain(side.audio)
-        elif self._convert is not None:
-            self._play(side, self._convert, event)
+        stream = self._side.output_format
+        if given != stream:
+            raise ValueError(
+                f"the audio ({given['format']}, {given['sample_rate']} Hz, {given['channels']} channels) does not "
+                f"match the playback format {stream}: start the audio I/O again"
+            )
+        if (given["sample_rate"], given["channels"]) != (_PCM.rate, 1):
+            audio = base64.encode(self._convert.convert("pcm", base64.decode(audio))).decode("ascii")
+        self._side.audio.playout.feed_audio(content_id, audio)
 
-    @staticmethod
-    def _play(side: _AudioSide, convert: ToWire, event: BidiOutputEvent) -> None:
-        playout = side.audio.playout
-        if isinstance(event, BidiAudioDeltaEvent):
-            stream = side.output_format
-            if (event.format, event.sample_rate, event.channels) != (
-                stream["format"],
-                stream["sample_rate"],
-                stream["channels"],
-            ):
-                raise ValueError(
-                    f"the audio ({event.format}, {event.sample_rate} Hz, {event.channels} channels) does not match "
-                    f"the playback format {stream}: start the audio I/O again"
-                )
-            audio = event.audio
-            if (event.sample_rate, event.channels) != (_PCM.rate, 1):
-                audio = base64.encode(convert.convert("pcm", base64.decode(audio))).decode("ascii")
-            playout.feed_audio(event.content_id, audio)
-        elif isinstance(event, BidiAudioStopEvent):
-            playout.end_item(event.content_id)
-        elif isinstance(event, BidiBargeInEvent):
-            playout.flush()
-
-    @staticmethod
-    async def _drain(audio: AudioIO) -> None:
+    async def _drain(self) -> None:
+        """Wait until the last word was heard."""
+        if self._side is None:
+            return
         try:
             async with asyncio.timeout(FAREWELL_S):
-                while audio.playout.active:  # noqa: ASYNC110 - the device's thread cannot set an event
+                while self._side.audio.playout.active:  # noqa: ASYNC110 - the device's thread cannot set an event
                     await asyncio.sleep(_POLL_S)
         except TimeoutError:
             logger.warning("the last words were not heard to their end within %s s", FAREWELL_S)

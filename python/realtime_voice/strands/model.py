@@ -1,4 +1,8 @@
-"""OpenAI's Realtime API, or any endpoint that speaks it, as a model for Strands' bidirectional agent."""
+"""OpenAI's Realtime API, or any endpoint that speaks it, as a model for Strands' bidirectional agent.
+
+Here is all that does not depend on the generation of Strands: connections, their renewal, tool calls, audio. What does
+(events, configuration, content) is in `stable` and `experimental`, with one `BidiOpenAIRealtimeModel` each.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +10,22 @@ import asyncio
 import contextlib
 import logging
 import uuid
-import warnings
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence  # noqa: TC003 - Strands reads the annotations at run time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, cast
-
-from strands.bidi.models import AudioCapable, AudioConfig, BidiModel, ConnectionTimeoutError
-from strands.bidi.types import (
-    AudioDelta,
-    BidiBargeInEvent,
-    BidiConnectionStartEvent,
-    BidiMessage,
-    BidiToolUseBlocksEvent,
-)
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TypedDict, cast
 
 from realtime_voice import endpoint
 from realtime_voice.audio import AudioEvent
 from realtime_voice.errors import ConnectError, ConnectionClosed, RealtimeError
-from realtime_voice.events import Interrupted, ResponseOutputAudioDelta, ToolResult
+from realtime_voice.events import Interrupted, ResponseOutputAudioDelta, ToolCall, ToolResult
 from realtime_voice.protocol import tool_error
 from realtime_voice.session import Session, connect
 from realtime_voice.strands import config as options
 from realtime_voice.strands.assumed import AssumedPlayout
-from realtime_voice.strands.content import CALL_ID_LENGTH, function_tool, history_items, message_items
 from realtime_voice.strands.convert import FromWire, ToWire
-from realtime_voice.strands.translate import Translator
+from realtime_voice.strands.history import CALL_ID_LENGTH, function_tool, history_items
 
 if TYPE_CHECKING:
-    from strands.bidi.models import AudioStreamConfig, ConnectionConfig
-    from strands.bidi.models.configs import ModelConfig
-    from strands.bidi.types import BidiContentDelta, BidiOutputEvent
-    from strands.types.content import Messages
-    from strands.types.tools import ToolSpec
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
     from realtime_voice.audio import Wire
     from realtime_voice.audio.playout import Playout
@@ -67,20 +55,41 @@ CONTINUE = (
 CUTS = 256
 """So many interrupted answers are remembered, for a renewed session to be told what was heard of them."""
 
+GOODBYE_S = 15.0
+"""Longest wait for a goodbye to be spoken; it is heard to its end by the audio output, which has a bound of its own."""
+
 GOODBYE = "Goodbye!"
 """What the tool that ends a conversation answers to a model that has not said goodbye."""
 
-_UPDATABLE = ("model_id", "params", "connection")
-_CONNECTION = ("restart_after_s", "auto_restart")
 _UNSET: Any = object()
 
 
-@dataclass
-class WireAudio(AudioDelta):
-    """Audio that is on the wire's format already, from an audio I/O of ours; the model sends it as it is."""
+class Stream(TypedDict):
+    """Format of the application's audio one way, in the words of Strands' present releases."""
+
+    sample_rate: int
+    channels: int
+    format: str
 
 
-class _Connection:
+class Translator(Protocol):
+    """Turns a session's events into those of one generation of Strands."""
+
+    active_responses: set[str]
+    """Ids of the responses that have been created and are not done."""
+    responses_done: int
+    """How many responses have ended."""
+    spoke: bool
+    """Whether the response that ended last had any audio."""
+    barge_in: ClassVar[type]
+    """The event that tells outputs to be silent."""
+
+    def translate(self, event: Any) -> list[Any]:
+        """Return the Strands events that `event` makes, in their order; mostly none."""
+        ...
+
+
+class Connection:
     """One session and what belongs to it alone."""
 
     def __init__(self, session: Session, translator: Translator, to_wire: ToWire, wire_out: Wire) -> None:
@@ -107,12 +116,12 @@ class _Connection:
         self.session.attach_playout(cast("Playout", self.assumed))
         self.session.protocol.latency.awaits_playout = False  # it does not tell when it plays
 
-    def handed_over(self, event: Event, outputs: Sequence[BidiOutputEvent]) -> None:
+    def handed_over(self, event: Event, outputs: Sequence[Any]) -> None:
         """Note that the agent has taken an event's outputs."""
         if self.assumed is not None:
             if isinstance(event, ResponseOutputAudioDelta):
                 self.assumed.handed_over(event)
-            elif any(isinstance(output, BidiBargeInEvent) for output in outputs):
+            elif any(isinstance(output, self.translator.barge_in) for output in outputs):
                 self.assumed.flush()  # what was handed over late, and cleared with the rest
         self._progress.set()
 
@@ -133,11 +142,11 @@ class _Connection:
             await self._progress.wait()
 
 
-class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
-    """A Realtime model on a `Session` of this project.
+class RealtimeModel(ABC):
+    """What both generations' models are: a Realtime model on a `Session` of this project.
 
     Two ways to configure it, which may not be mixed for the same setting: the dictionaries of Strands' first
-    bidirectional release (`provider_config`, `client_config`), and the keywords of its present one. What is missing
+    bidirectional releases (`provider_config`, `client_config`), and the keywords of its present ones. What is missing
     comes from the environment: the key from ``OPENAI_API_KEY``, the endpoint from ``OPENAI_REALTIME_URL``,
     ``OPENAI_WEBSOCKET_BASE_URL`` or ``OPENAI_BASE_URL``, see `realtime_voice.endpoint`.
 
@@ -153,7 +162,6 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         timeout_s: Longest life of one connection in seconds, 1 to 3000.
         voice: The voice's name.
         params: The same as ``inference``.
-        connection: ``restart_after_s`` and ``auto_restart``: when the agent renews the connection by plan.
 
     Raises:
         ValueError: A setting is wrong; the message names the field and what is allowed. Nothing is connected yet.
@@ -172,9 +180,8 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         timeout_s: float | None = None,
         voice: str | dict[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
-        connection: ConnectionConfig | None = None,
     ) -> None:
-        _check_model_id(model_id)
+        check_model_id(model_id)
         provider = options.provider_config(provider_config)
         if voice is not None:
             provider["audio"] = _with("voice", voice, provider.get("audio", {}), "provider_config['audio']")
@@ -200,24 +207,14 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         self._api_key = checked.api_key
         self._organization = checked.organization
         self._project = checked.project
-        self._config = cast(
-            "ModelConfig",
-            {
-                "model_id": model_id,
-                "params": inference or fields,
-                "connection": {
-                    "restart_after_s": int(self.timeout_s) - options.RESTART_MARGIN_S,
-                    **_connection_config(connection),
-                },
-            },
-        )
-        self._audio_config = self._resolve_audio(self._config["params"])
+        self._config: dict[str, Any] = {"model_id": model_id, "params": inference or fields}
+        self._streams = self._resolve_streams(self._config["params"])
         self._endpoint()
         self.observer: Callable[[Event], object] | None = None
         """Called with every event of the wire and of the conversation as the agent takes it; set at any time."""
         self.silence_limit_s: float | None = None
         """After so many seconds without an answer to the configuration, `start` raises; None: see `CONFIGURE_S`."""
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._playout: Playout | None = None
         self._pending_calls: dict[str, asyncio.TimerHandle] = {}
         self._late_calls: dict[str, str] = {}  # calls answered in place of their tool -> the tool's name
@@ -225,31 +222,21 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         self._tasks: set[asyncio.Task[None]] = set()
         self._losses = 0
 
-    # Configuration
+    # What a generation says
 
-    def get_config(self) -> ModelConfig:
-        """Return ``model_id``, ``params`` and ``connection``: the object itself, not a copy."""
-        return self._config
+    @abstractmethod
+    def _translator(self, converter: FromWire, *, transcription: bool) -> Translator:
+        """Make the translator of a new connection; `converter` turns the wire's audio into the application's."""
 
-    def update_config(self, **model_config: Any) -> None:
-        """Replace ``model_id``, ``params`` or ``connection``; what belongs to the session holds from the next start.
+    @abstractmethod
+    def _started(self, connection_id: str) -> Any:
+        """Return the event that tells of a new connection."""
 
-        Raises:
-            ValueError: A value is wrong; then nothing is changed.
-        """
-        unknown = sorted(set(model_config) - set(_UPDATABLE))
-        if unknown:
-            warnings.warn(f"update_config() does not know {unknown}; it takes {list(_UPDATABLE)}", stacklevel=2)
-        _check_model_id(model_config.get("model_id", self._config["model_id"]))
-        _connection_config(model_config.get("connection"))
-        if "params" in model_config:
-            fields = options.session_fields("params", model_config["params"])
-            self._audio_config = self._resolve_audio(fields)
-        self._config.update(cast("ModelConfig", model_config))
+    @abstractmethod
+    def _timeout(self, message: str) -> Exception:
+        """Return the error by which `receive` asks the agent to renew the connection."""
 
-    def get_audio_config(self) -> AudioConfig:
-        """Return the format of the application's audio, both ways; always PCM16."""
-        return self._audio_config
+    # What it is
 
     @property
     def _connection_id(self) -> str | None:
@@ -266,27 +253,27 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         """The session of the present connection; None when the model is not started."""
         return None if self._connection is None else self._connection.session
 
-    def _resolve_audio(self, fields: Mapping[str, Any] | None) -> AudioConfig:
+    def _resolve_streams(self, fields: Mapping[str, Any] | None) -> tuple[Stream, Stream]:
+        """Return the formats of the application's audio, in and out; always PCM16."""
         wire_in, wire_out = options.wires(self._audio, fields or {})
-
-        def stream(rate: int) -> AudioStreamConfig:
-            return {"sample_rate": rate, "channels": self._audio.channels, "format": "pcm"}
-
-        return AudioConfig(
-            input=stream(self._audio.input_rate or wire_in.rate),
-            output=stream(self._audio.output_rate or wire_out.rate),
+        rates = self._audio.input_rate or wire_in.rate, self._audio.output_rate or wire_out.rate
+        stream_in, stream_out = (
+            Stream(sample_rate=rate, channels=self._audio.channels, format="pcm") for rate in rates
         )
+        return stream_in, stream_out
 
     def _endpoint(self) -> endpoint.Endpoint:
-        return endpoint.resolve(self.model_id, self._base_url, self._api_key, self._organization, self._project)
+        return endpoint.resolve(
+            self._config["model_id"], self._base_url, self._api_key, self._organization, self._project
+        )
 
     # Connection
 
     async def start(
         self,
         system_prompt: str | None = None,
-        tools: list[ToolSpec] | None = None,
-        messages: Messages | None = None,
+        tools: list[Any] | None = None,
+        messages: Iterable[Any] | None = None,
         **kwargs: Any,
     ) -> None:
         """Connect, configure the session and tell it what was said before.
@@ -311,27 +298,11 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         self._losses = 0
         self._connection = await self._open(system_prompt, tools, messages)
 
-    async def restart(
-        self,
-        system_prompt: str | None = None,
-        tools: list[ToolSpec] | None = None,
-        messages: Messages | None = None,
-        **restart_kwargs: Any,
-    ) -> None:
+    async def _renew(self, system_prompt: str | None, tools: list[Any] | None, messages: Iterable[Any] | None) -> None:
         """Replace the connection by a new one that knows the conversation; the old one ends once the new one stands.
 
-        Results of tools that still run go to the new connection.
-
-        Args:
-            system_prompt: Instructions to the model.
-            tools: The tools it may call.
-            messages: What was said before.
-            **restart_kwargs: Ignored.
-
-        Raises:
-            RealtimeError: The new connection failed; the old one is closed too.
+        Raises RealtimeError when the new connection failed; the old one is closed too.
         """
-        del restart_kwargs
         old = self._connection
         try:
             new = await self._reopen(system_prompt, tools, messages)
@@ -356,8 +327,8 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
             await connection.session.stop()
 
     async def _reopen(
-        self, system_prompt: str | None, tools: list[ToolSpec] | None, messages: Messages | None
-    ) -> _Connection:
+        self, system_prompt: str | None, tools: list[Any] | None, messages: Iterable[Any] | None
+    ) -> Connection:
         """Open a connection, again while the endpoint cannot be reached."""
         *waits, last = CONNECT_WAITS_S
         for wait_s in waits:
@@ -370,17 +341,17 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         return await self._open(system_prompt, tools, messages)
 
     async def _open(
-        self, system_prompt: str | None, tools: list[ToolSpec] | None, messages: Messages | None
-    ) -> _Connection:
+        self, system_prompt: str | None, tools: list[Any] | None, messages: Iterable[Any] | None
+    ) -> Connection:
         fields = self._config["params"] or {}
         session_config = options.session_config(
             self._audio, self._transcription, system_prompt, [function_tool(tool) for tool in tools or ()], fields
         )
         history = history_items(messages or (), self._pending_calls, self._heard)
         wire_in, wire_out = self.wires
-        input_format, output_format = self._audio_config["input"], self._audio_config["output"]
+        stream_in, stream_out = self._streams
         session = connect(
-            model=self.model_id,
+            model=self._config["model_id"],
             api_key=self._api_key,
             base_url=self._base_url,
             organization=self._organization,
@@ -392,13 +363,12 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
             silent_peer="warn" if self.silence_limit_s is None else "raise",
             reconnect=None,  # Strands' agent does it, by `restart`
         )
-        translator = Translator(
-            output_format,
-            FromWire(wire_out, output_format["sample_rate"], output_format["channels"]),
+        translator = self._translator(
+            FromWire(wire_out, stream_out["sample_rate"], stream_out["channels"]),
             transcription=session_config["audio"]["input"].get("transcription") is not None,
         )
-        to_wire = ToWire(input_format["sample_rate"], input_format["channels"], wire_in)
-        connection = _Connection(session, translator, to_wire, wire_out)
+        to_wire = ToWire(stream_in["sample_rate"], stream_in["channels"], wire_in)
+        connection = Connection(session, translator, to_wire, wire_out)
         connection.attach(self._playout)
         await session.start()
         try:
@@ -411,40 +381,12 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
 
     # Conversation
 
-    async def send(self, content: BidiMessage | BidiContentDelta) -> None:
-        """Send audio, a message of the user's, or the results of tools.
-
-        A message is answered once the model is free to: when no response is active, the user does not speak and no
-        tool is still to answer.
-
-        Raises:
-            RuntimeError: The model is not started.
-            ValueError: The content is nothing the model takes; then nothing of it is sent.
-        """
-        connection = self._connection
-        if connection is None:
+    def _present(self) -> Connection:
+        if self._connection is None:
             raise RuntimeError("model not started | call start before sending")
-        if isinstance(content, AudioDelta):
-            audio = content.source.get("bytes")
-            if audio is None:
-                raise ValueError("audio source must contain bytes for the Realtime API")
-            if not isinstance(content, WireAudio):
-                audio = connection.to_wire.convert(content.format, audio)
-            if audio:
-                await connection.session.send_audio(audio)
-        elif isinstance(content, BidiMessage):
-            await self._send_message(connection, content)
-        else:
-            raise ValueError(f"content_type=<{type(content).__name__}> | send an AudioDelta or a BidiMessage")  # noqa: TRY004
+        return self._connection
 
-    async def _send_message(self, connection: _Connection, message: BidiMessage) -> None:
-        for item in message_items(message):
-            if item["type"] == "function_call_output":
-                await self._answer_call(connection, item["call_id"], item["output"])
-            else:
-                await connection.session.send_item(item, respond=True)
-
-    async def _answer_call(self, connection: _Connection, call_id: str, output: str) -> None:
+    async def _answer_call(self, connection: Connection, call_id: str, output: str) -> None:
         timer = self._pending_calls.pop(call_id, None)
         if timer is not None:
             timer.cancel()
@@ -458,7 +400,7 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         known_as = call_id if call_id in connection.calls else call_id[:CALL_ID_LENGTH]
         await connection.session.send_tool_result(known_as, output, respond=not self._pending_calls)
 
-    def _await_call(self, connection: _Connection, call_id: str, name: str) -> None:
+    def _await_call(self, connection: Connection, call_id: str, name: str) -> None:
         """Note a call that the agent's tools are to answer, and see to it that the model does not wait for ever."""
         connection.calls.add(call_id)
         loop = asyncio.get_running_loop()
@@ -488,18 +430,19 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         self._pending_calls.clear()
         self._late_calls.clear()
 
-    async def receive(self) -> AsyncGenerator[BidiOutputEvent, None]:
+    async def receive(self) -> AsyncGenerator[Any, None]:
         """Yield the events of the present connection until it ends.
 
         Raises:
             RuntimeError: The model is not started.
-            ConnectionTimeoutError: The connection has reached its limit or was lost; the agent renews it.
+            ConnectionTimeoutError: The connection has reached its limit or was lost; the agent renews it. In older
+                releases of Strands: BidiModelTimeoutError.
             RealtimeError: The peer ended the session for a reason that a new connection would meet too.
         """
         connection = self._connection
         if connection is None:
             raise RuntimeError("model not started | call start before receiving")
-        yield BidiConnectionStartEvent(connection_id=connection.id, model=self.model_id)
+        yield self._started(connection.id)
         timer = asyncio.get_running_loop().call_later(self.timeout_s, connection.expire)
         try:
             async for event in connection.session:
@@ -507,11 +450,10 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
                     self._remember(event)
                 if self.observer is not None and not isinstance(event, AudioEvent):
                     self.observer(event)
+                if isinstance(event, ToolCall):
+                    self._await_call(connection, event.call_id, event.name)
                 outputs = connection.translator.translate(event)
                 for output in outputs:
-                    if isinstance(output, BidiToolUseBlocksEvent):
-                        for use in output.tool_uses:
-                            self._await_call(connection, use["toolUseId"], use["name"])
                     yield output
                 connection.handed_over(event, outputs)
         except ConnectionClosed as error:
@@ -521,7 +463,7 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         finally:
             timer.cancel()
         if connection.expired:
-            raise ConnectionTimeoutError(f"timeout_s=<{self.timeout_s}> | the connection has reached its limit")
+            raise self._timeout(f"timeout_s=<{self.timeout_s}> | the connection has reached its limit")
         if connection is self._connection:
             self._lost(connection, lost)
 
@@ -530,13 +472,13 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
         if len(self._heard) > CUTS:
             del self._heard[next(iter(self._heard))]
 
-    def _lost(self, connection: _Connection, error: ConnectionClosed) -> NoReturn:
+    def _lost(self, connection: Connection, error: ConnectionClosed) -> NoReturn:
         """Have a lost connection renewed, unless new ones are lost as soon as they stand."""
         age = asyncio.get_running_loop().time() - connection.since
         self._losses = 1 if age > STABLE_S else self._losses + 1
         if self._losses > LOSSES:
             raise error
-        raise ConnectionTimeoutError(f"connection lost: {error}") from error
+        raise self._timeout(f"connection lost: {error}") from error
 
     # For audio outputs and tools of ours
 
@@ -571,21 +513,10 @@ class BidiOpenAIRealtimeModel(BidiModel, AudioCapable):
             logger.warning("no goodbye within %s s", timeout_s)
 
 
-def _check_model_id(model_id: Any) -> None:
+def check_model_id(model_id: Any) -> None:
+    """Raise ValueError for what is no model's name."""
     if not isinstance(model_id, str) or not model_id:
         raise ValueError(f"model_id must be a non-empty string, not {model_id!r}")
-
-
-def _connection_config(connection: Any) -> dict[str, Any]:
-    """Return the restart timing; warn of what is unknown, as Strands does."""
-    if connection is None:
-        return {}
-    if not isinstance(connection, dict):
-        raise ValueError(f"connection must be a dict with {' and '.join(_CONNECTION)}, not {connection!r}")  # noqa: TRY004
-    unknown = sorted(set(connection) - set(_CONNECTION))
-    if unknown:
-        warnings.warn(f"connection does not know {unknown}; it takes {list(_CONNECTION)}", stacklevel=3)
-    return dict(connection)
 
 
 def _with(key: str, value: Any, config: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What is said, as text: a prompt to type at, and lines of what both sides say.
 
 On a terminal, what is being said grows in one line that the finished line replaces. With a prompt open it grows below
-the prompt, so that neither tears the other apart. Elsewhere (a file, a pipe) there are plain lines only.
+the prompt, so that neither tears the other apart. Elsewhere (a file, a pipe) there are plain lines only. Here is what
+does not depend on the generation of Strands; its events are read in `stable` and `experimental`.
 """
 
 from __future__ import annotations
@@ -10,32 +11,14 @@ import asyncio
 import sys
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
-
-from strands.bidi.types import (
-    BidiBargeInEvent,
-    BidiConnectionRestartEvent,
-    BidiConnectionStopEvent,
-    BidiConnectionWarningEvent,
-    BidiTextBlockEvent,
-    BidiTextDeltaEvent,
-    BidiToolUseBlocksEvent,
-    BidiTranscriptBlockEvent,
-    BidiTranscriptDeltaEvent,
-)
-
-from realtime_voice.strands.stopping import heed_stop_requests
-
-if TYPE_CHECKING:
-    from strands.bidi import BidiAgent
-    from strands.bidi.types import BidiOutputEvent
+from typing import Any, Protocol, TextIO
 
 _SENTENCE_ENDS = (".", "!", "?", "。", "…")
 _WAITING_LINES = 1_000
 _CLEAR_LINE = "\r\x1b[2K"
 
 
-class BidiTextIO:
+class TextIOBase:
     """Type to the agent and read what is said.
 
     Args:
@@ -48,18 +31,10 @@ class BidiTextIO:
         if not isinstance(input_prompt, str):
             raise ValueError(f"input_prompt must be a string, not {input_prompt!r}")  # noqa: TRY004 - a bad option
         self._prompt = input_prompt
-        self._console = _Console(sys.stdin if stdin is None else stdin, sys.stdout if stdout is None else stdout)
-
-    def input(self) -> _TextInput:
-        """Return the input: each line typed is one message of the user's."""
-        return _TextInput(self._console, self._prompt)
-
-    def output(self) -> _TextOutput:
-        """Return the output: what is said, called and interrupted, line by line."""
-        return _TextOutput(self._console)
+        self._console = Console(sys.stdin if stdin is None else stdin, sys.stdout if stdout is None else stdout)
 
 
-class _Console:
+class Console:
     """What input and output share: the streams, and the screen that fits them."""
 
     def __init__(self, stdin: TextIO, stdout: TextIO) -> None:
@@ -68,17 +43,17 @@ class _Console:
         self.screen: _Screen = _LiveLine(stdout) if stdout.isatty() else _Lines(stdout)
 
 
-class _TextInput:
+class TextInputBase:
     """Reads lines, with a prompt on a terminal."""
 
-    def __init__(self, console: _Console, prompt: str) -> None:
+    def __init__(self, console: Console, prompt: str) -> None:
         self._console = console
         self._prompt = prompt
         self._reader: _Reader | None = None
 
-    async def start(self, agent: BidiAgent) -> None:
+    async def start(self, agent: Any) -> None:
         """Begin to read."""
-        heed_stop_requests(agent)
+        del agent
         console = self._console
         if console.stdin.isatty() and console.stdout.isatty():
             prompt = _Prompt(self._prompt)
@@ -108,55 +83,6 @@ class _TextInput:
         while True:
             if text := (await self._reader.read()).strip():
                 return text
-
-
-class _TextOutput:
-    """Prints the events that are text."""
-
-    def __init__(self, console: _Console) -> None:
-        self._console = console
-        self._said: dict[str, str] = {}
-
-    async def start(self, agent: BidiAgent) -> None:
-        """Heed a tool's wish to end the conversation; the screen is there already."""
-        heed_stop_requests(agent)
-
-    async def stop(self) -> None:
-        """Leave the screen whole: what was being said is printed as far as it got."""
-        for text in self._said.values():
-            self._console.screen.line(text)
-        self._said.clear()
-
-    async def __call__(self, event: BidiOutputEvent) -> None:
-        """Print `event` if it is something to read."""
-        screen = self._console.screen
-        match event:
-            case BidiTranscriptDeltaEvent() | BidiTextDeltaEvent():
-                who = "user" if isinstance(event, BidiTranscriptDeltaEvent) and event.role == "user" else "agent"
-                text = self._said.get(event.content_id, f"{who}: ") + event.delta
-                self._said[event.content_id] = text
-                screen.preview(text)
-            case BidiTranscriptBlockEvent():
-                self._said.pop(event.content_id, None)
-                who = "user" if event.role == "user" else "agent"
-                screen.line(f"{who}: {event.transcript.strip()}")
-            case BidiTextBlockEvent():
-                self._said.pop(event.content_id, None)
-                screen.line(f"agent: {event.text.strip()}")
-            case BidiToolUseBlocksEvent():
-                for use in event.tool_uses:
-                    arguments = ", ".join(f"{name}={value!r}" for name, value in use["input"].items())
-                    screen.line(f"tool: {use['name']}({arguments})")
-            case BidiBargeInEvent():
-                screen.line("interrupted")
-            case BidiConnectionWarningEvent():
-                screen.line(f"the connection is renewed in {event.time_left_s:.0f} s")
-            case BidiConnectionRestartEvent():
-                screen.line("the connection is renewed")
-            case BidiConnectionStopEvent():
-                screen.line("the conversation has ended")
-            case _:
-                pass
 
 
 class _Screen(Protocol):

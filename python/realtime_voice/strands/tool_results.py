@@ -1,40 +1,39 @@
-"""What an agent's tools gave, told as the project's own event."""
+"""What an agent's tools gave, told as the project's own event, from the hooks of either generation."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
-
-from strands.hooks import AfterToolCallEvent, BeforeToolCallEvent
+from typing import TYPE_CHECKING, Any
 
 from realtime_voice.events import ToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from strands.bidi import BidiAgent
 
+class ToolObserver:
+    """Hooks for before and after a tool's call; make it on the event loop."""
 
-def observe_tool_results(agent: BidiAgent, observer: Callable[[ToolResult], object]) -> None:
-    """Have `observer` called with the result of each tool that the agent runs. Call it on the event loop."""
-    loop = asyncio.get_running_loop()
-    started: dict[str, float] = {}
+    def __init__(self, observer: Callable[[ToolResult], object]) -> None:
+        self._observer = observer
+        self._loop = asyncio.get_running_loop()
+        self._started: dict[str, float] = {}
 
-    def before(event: BeforeToolCallEvent) -> None:
-        started[event.tool_use["toolUseId"]] = loop.time()
+    def before(self, event: Any) -> None:
+        """Note when the call began."""
+        self._started[event.tool_use["toolUseId"]] = self._loop.time()
 
-    def after(event: AfterToolCallEvent) -> None:
+    def after(self, event: Any) -> None:
+        """Tell what it gave, and how long it took."""
         call_id = event.tool_use["toolUseId"]
+        now = self._loop.time()
         parts = (part.get("text") or str(part.get("json", "")) for part in event.result["content"])
-        observer(
+        self._observer(
             ToolResult(
                 call_id=call_id,
                 name=event.tool_use["name"],
                 output=" ".join(filter(None, parts)),
                 is_error=event.result["status"] == "error",
-                duration_s=loop.time() - started.pop(call_id, loop.time()),
+                duration_s=now - self._started.pop(call_id, now),
             )
         )
-
-    agent.add_hook(before, BeforeToolCallEvent)
-    agent.add_hook(after, AfterToolCallEvent)

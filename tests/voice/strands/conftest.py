@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from realtime_voice.server import Heard, RealtimeServer, Speech
 from realtime_voice.server import serve as serve_realtime
+from realtime_voice.strands.generation import installed
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from websockets.datastructures import Headers
 
 PATIENCE_S = 10
+collect_ignore = ["experimental" if installed() == "stable" else "stable"]
 MS_PER_CHARACTER = 20
 
 

@@ -10,7 +10,8 @@ import pytest
 from realtime_voice import events as wire
 from realtime_voice.audio import Wire
 from realtime_voice.strands.convert import FromWire
-from realtime_voice.strands.translate import BidiSessionEvent, Translator
+from realtime_voice.strands.session_event import BidiSessionEvent
+from realtime_voice.strands.stable.translate import Translator
 from strands.bidi.types import (
     BidiAudioDeltaEvent,
     BidiAudioStartEvent,

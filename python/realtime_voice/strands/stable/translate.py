@@ -5,7 +5,7 @@ A pure state machine: one event in, the Strands events it makes out. It knows no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from strands.bidi.types import (
     BidiAudioDeltaEvent,
@@ -23,10 +23,10 @@ from strands.bidi.types import (
     BidiTranscriptStopEvent,
     BidiUsageEvent,
 )
-from strands.types._events import TypedEvent  # type: ignore[attr-defined]  # its home since 1.58
 
 from realtime_voice import audio
 from realtime_voice import events as wire
+from realtime_voice.strands.session_event import BidiSessionEvent, Event
 
 if TYPE_CHECKING:
     from strands.bidi.models import AudioStreamConfig
@@ -34,28 +34,8 @@ if TYPE_CHECKING:
 
     from realtime_voice.strands.convert import FromWire
 
-Event: TypeAlias = "wire.ServerEvent | wire.SessionEvent | wire.UnknownEvent | audio.AudioEvent"
-"""All that a session's iterator yields."""
-
 PART_SEPARATOR = "\n\n"
 """Between two parts of one response's text or transcript, which Strands knows as one."""
-
-
-class BidiSessionEvent(TypedEvent):
-    """Something a session knows and Strands has no event for, for outputs that want it; all others pass it over.
-
-    Its `event` is an `Interrupted` (what was heard of an answer that was cut), a `TurnLatency`, an `Error` of the
-    server, a transcription that failed, or one of the audio side's events (`realtime_voice.audio`): when the user began
-    and ended to speak, and when an answer began and ended to sound.
-    """
-
-    def __init__(self, event: Event) -> None:
-        super().__init__({"type": "realtime_session_event", "event": event})
-
-    @property
-    def event(self) -> Event:
-        """The session's event."""
-        return cast("Event", self["event"])
 
 
 class Translator:
@@ -66,6 +46,8 @@ class Translator:
         transcription: Whether the session writes down what the user says.
         converter: Turns the wire's audio into the format `stream`.
     """
+
+    barge_in: ClassVar[type] = BidiBargeInEvent
 
     def __init__(
         self,

@@ -7,7 +7,8 @@ import logging
 from typing import Any
 
 import pytest
-from realtime_voice.strands.content import function_tool, history_items, message_items
+from realtime_voice.strands.history import function_tool, history_items
+from realtime_voice.strands.stable.content import message_items
 from realtime_voice.tools import RESULT_BYTES
 from strands.bidi.types import AudioDelta, BidiMessage
 from strands.types.content import TextBlock

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from conftest import Peer
-    from realtime_voice.strands.audio_io import AudioInput, AudioOutput
+    from realtime_voice.strands.stable.audio_io import AudioInput, AudioOutput
 
 
 class OtherModel(BidiModel, AudioCapable):

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from strands import ToolContext, tool
 
-from realtime_voice.strands.model import BidiOpenAIRealtimeModel
-
-GOODBYE_S = 15.0
-"""Longest wait for a goodbye to be spoken; it is heard to its end by the audio output, which has a bound of its own."""
+from realtime_voice.strands.model import GOODBYE_S, RealtimeModel
 
 
 @tool(context=True)
@@ -18,7 +15,7 @@ async def stop_conversation(tool_context: ToolContext) -> str:
     stop, quit, exit or end alone.
     """
     agent = tool_context.agent
-    if isinstance(agent.model, BidiOpenAIRealtimeModel):
+    if isinstance(agent.model, RealtimeModel):
         await agent.model.say_goodbye(tool_context.tool_use["toolUseId"], GOODBYE_S)
     agent.cancel()
     return "The conversation ends now."

@@ -1,6 +1,7 @@
-"""Strands content as items of a Realtime conversation: messages, tools, tool results, history.
+"""A Strands conversation as items of a Realtime one: tools, history, results, images.
 
-Pure functions; each checks everything before it returns anything, so that nothing is half sent.
+Messages are dictionaries, the same in every generation of Strands. Pure functions; each checks everything before it
+returns anything, so that nothing is half sent.
 """
 
 from __future__ import annotations
@@ -11,19 +12,11 @@ import logging
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from strands.types.content import TextBlock
-from strands.types.media import ImageBlock
-from strands.types.tools import ToolResultBlock
-
 from realtime_voice.protocol import tool_error
 from realtime_voice.tools import RESULT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    from strands.bidi.types import BidiMessage
-    from strands.types.content import Message
-    from strands.types.tools import ToolSpec
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +29,7 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def function_tool(spec: ToolSpec) -> dict[str, Any]:
+def function_tool(spec: Any) -> dict[str, Any]:
     """Return a Strands tool as a function tool of the session."""
     schema: Any = spec["inputSchema"]
     if "json" in schema:
@@ -44,33 +37,8 @@ def function_tool(spec: ToolSpec) -> dict[str, Any]:
     return {"type": "function", "name": spec["name"], "description": spec["description"], "parameters": schema}
 
 
-def message_items(message: BidiMessage) -> list[dict[str, Any]]:
-    """Return the items of one message: its tool results, then its text and images as one user message.
-
-    Raises:
-        ValueError: A block, or a tool result's content, that the Realtime API does not take.
-    """
-    items: list[dict[str, Any]] = []
-    content: list[dict[str, Any]] = []
-    for block in message.content:
-        if isinstance(block, TextBlock):
-            content.append({"type": "input_text", "text": block.text})
-        elif isinstance(block, ImageBlock):
-            content.append(_image(block.format, block.source.get("bytes")))
-        elif isinstance(block, ToolResultBlock):
-            items.append(_output_item(block.tool_use_id, block.content))
-        else:
-            raise ValueError(  # noqa: TRY004 - the model's contract: content it cannot send is a ValueError
-                f"content_type=<{type(block).__name__}> | content not supported by the Realtime API: "
-                "send text, images or tool results"
-            )
-    if content:
-        items.append({"id": new_id(), "type": "message", "role": "user", "content": content})
-    return items
-
-
 def history_items(
-    messages: Iterable[Message], pending: Collection[str] = (), heard: Mapping[str, str] | None = None
+    messages: Iterable[Any], pending: Collection[str] = (), heard: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
     """Return the items that tell a new session what was said before.
 
@@ -102,7 +70,7 @@ def history_items(
                     content.append({"type": "output_text", "text": text})
             elif "image" in block and message["role"] == "user":
                 image = block["image"]
-                content.append(_image(image["format"], image["source"].get("bytes")))
+                content.append(image_part(image["format"], image["source"].get("bytes")))
             elif "toolUse" in block:
                 use = block["toolUse"]
                 call_id = use["toolUseId"]
@@ -122,7 +90,7 @@ def history_items(
                 superseded = _is_dispatch(message) and (call_id in finished or call_id in pending)
                 if call_id in called and call_id not in answered and not superseded:
                     answered.add(call_id)
-                    item = _output_item(call_id[:CALL_ID_LENGTH], result.get("content", []))
+                    item = output_item(call_id[:CALL_ID_LENGTH], result.get("content", []))
                     del item["id"]
                     items.append(item)
         if content:
@@ -130,14 +98,15 @@ def history_items(
     return items
 
 
-def _is_dispatch(message: Message) -> bool:
+def _is_dispatch(message: Any) -> bool:
     """Whether the message only notes that its tools were started."""
     custom: Any = message.get("metadata", {}).get("custom", {})
     kind = custom.get("bidi", {}).get("kind") if isinstance(custom, dict) else None
     return bool(kind == "tool_dispatch")
 
 
-def _output_item(call_id: str, content: Sequence[Any]) -> dict[str, Any]:
+def output_item(call_id: str, content: Sequence[Any]) -> dict[str, Any]:
+    """Return the output of a call. Raises ValueError for content that is neither text nor JSON."""
     for block in content:
         if "text" not in block and "json" not in block:
             raise ValueError(
@@ -166,7 +135,8 @@ def _output(call_id: str, content: Sequence[Any]) -> str:
     return tool_error(reason)
 
 
-def _image(kind: str, data: bytes | None) -> dict[str, Any]:
+def image_part(kind: str, data: bytes | None) -> dict[str, Any]:
+    """Return an image's bytes as a part of a message. Raises ValueError when there are none."""
     if data is None:
         raise ValueError("image source must contain bytes for the Realtime API; it takes no other source")
     return {"type": "input_image", "image_url": f"data:image/{kind};base64,{base64.b64encode(data).decode()}"}

@@ -1,0 +1,181 @@
+"""The model for Strands' present releases, `strands.bidi`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping  # noqa: TC003 - Strands reads the annotations at run time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from strands.bidi.models import AudioCapable, AudioConfig, BidiModel, ConnectionTimeoutError
+from strands.bidi.types import AudioDelta, BidiConnectionStartEvent, BidiMessage
+
+from realtime_voice.endpoint import Key  # noqa: TC001 - Strands reads the annotations at run time
+from realtime_voice.strands import config as options
+from realtime_voice.strands.model import Connection, RealtimeModel, check_model_id
+from realtime_voice.strands.stable.content import message_items
+from realtime_voice.strands.stable.translate import Translator
+
+if TYPE_CHECKING:
+    from strands.bidi.models import ConnectionConfig
+    from strands.bidi.models.configs import ModelConfig
+    from strands.bidi.types import BidiContentDelta
+    from strands.types.content import Messages
+    from strands.types.tools import ToolSpec
+
+    from realtime_voice.strands.convert import FromWire
+
+_UPDATABLE = ("model_id", "params", "connection")
+_CONNECTION = ("restart_after_s", "auto_restart")
+
+
+@dataclass
+class WireAudio(AudioDelta):
+    """Audio that is on the wire's format already, from an audio I/O of ours; the model sends it as it is."""
+
+
+class BidiOpenAIRealtimeModel(RealtimeModel, BidiModel, AudioCapable):
+    """A Realtime model on a `Session` of this project; its settings are `RealtimeModel`'s and one more.
+
+    Args:
+        connection: ``restart_after_s`` and ``auto_restart``: when the agent renews the connection by plan.
+
+    Raises:
+        ValueError: A setting is wrong; the message names the field and what is allowed. Nothing is connected yet.
+    """
+
+    def __init__(
+        self,
+        model_id: str = options.DEFAULT_MODEL,
+        provider_config: Mapping[str, Any] | None = None,
+        client_config: Mapping[str, Any] | None = None,
+        *,
+        transcription_model_id: str | None = options.DEFAULT_TRANSCRIPTION,
+        api_key: Key | None = None,
+        organization: str | None = None,
+        project: str | None = None,
+        timeout_s: float | None = None,
+        voice: str | dict[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        connection: ConnectionConfig | None = None,
+    ) -> None:
+        super().__init__(
+            model_id,
+            provider_config,
+            client_config,
+            transcription_model_id=transcription_model_id,
+            api_key=api_key,
+            organization=organization,
+            project=project,
+            timeout_s=timeout_s,
+            voice=voice,
+            params=params,
+        )
+        self._config["connection"] = {
+            "restart_after_s": int(self.timeout_s) - options.RESTART_MARGIN_S,
+            **_connection_config(connection),
+        }
+
+    # Configuration
+
+    def get_config(self) -> ModelConfig:
+        """Return ``model_id``, ``params`` and ``connection``: the object itself, not a copy."""
+        return cast("ModelConfig", self._config)
+
+    def update_config(self, **model_config: Any) -> None:
+        """Replace ``model_id``, ``params`` or ``connection``; what belongs to the session holds from the next start.
+
+        Raises:
+            ValueError: A value is wrong; then nothing is changed.
+        """
+        unknown = sorted(set(model_config) - set(_UPDATABLE))
+        if unknown:
+            warnings.warn(f"update_config() does not know {unknown}; it takes {list(_UPDATABLE)}", stacklevel=2)
+        check_model_id(model_config.get("model_id", self._config["model_id"]))
+        _connection_config(model_config.get("connection"))
+        if "params" in model_config:
+            fields = options.session_fields("params", model_config["params"])
+            self._streams = self._resolve_streams(fields)
+        self._config.update(model_config)
+
+    def get_audio_config(self) -> AudioConfig:
+        """Return the format of the application's audio, both ways; always PCM16."""
+        stream_in, stream_out = self._streams
+        return cast("AudioConfig", {"input": stream_in, "output": stream_out})
+
+    def _translator(self, converter: FromWire, *, transcription: bool) -> Translator:
+        return Translator(self.get_audio_config()["output"], converter, transcription=transcription)
+
+    def _started(self, connection_id: str) -> BidiConnectionStartEvent:
+        return BidiConnectionStartEvent(connection_id=connection_id, model=self._config["model_id"])
+
+    def _timeout(self, message: str) -> ConnectionTimeoutError:
+        return ConnectionTimeoutError(message)
+
+    # Conversation
+
+    async def restart(
+        self,
+        system_prompt: str | None = None,
+        tools: list[ToolSpec] | None = None,
+        messages: Messages | None = None,
+        **restart_kwargs: Any,
+    ) -> None:
+        """Replace the connection by a new one that knows the conversation; the old one ends once the new one stands.
+
+        Results of tools that still run go to the new connection.
+
+        Args:
+            system_prompt: Instructions to the model.
+            tools: The tools it may call.
+            messages: What was said before.
+            **restart_kwargs: Ignored.
+
+        Raises:
+            RealtimeError: The new connection failed; the old one is closed too.
+        """
+        del restart_kwargs
+        await self._renew(system_prompt, tools, messages)
+
+    async def send(self, content: BidiMessage | BidiContentDelta) -> None:
+        """Send audio, a message of the user's, or the results of tools.
+
+        A message is answered once the model is free to: when no response is active, the user does not speak and no
+        tool is still to answer.
+
+        Raises:
+            RuntimeError: The model is not started.
+            ValueError: The content is nothing the model takes; then nothing of it is sent.
+        """
+        connection = self._present()
+        if isinstance(content, AudioDelta):
+            audio = content.source.get("bytes")
+            if audio is None:
+                raise ValueError("audio source must contain bytes for the Realtime API")
+            if not isinstance(content, WireAudio):
+                audio = connection.to_wire.convert(content.format, audio)
+            if audio:
+                await connection.session.send_audio(audio)
+        elif isinstance(content, BidiMessage):
+            await self._send_message(connection, content)
+        else:
+            raise ValueError(f"content_type=<{type(content).__name__}> | send an AudioDelta or a BidiMessage")  # noqa: TRY004
+
+    async def _send_message(self, connection: Connection, message: BidiMessage) -> None:
+        for item in message_items(message):
+            if item["type"] == "function_call_output":
+                await self._answer_call(connection, item["call_id"], item["output"])
+            else:
+                await connection.session.send_item(item, respond=True)
+
+
+def _connection_config(connection: Any) -> dict[str, Any]:
+    """Return the restart timing; warn of what is unknown, as Strands does."""
+    if connection is None:
+        return {}
+    if not isinstance(connection, dict):
+        raise ValueError(f"connection must be a dict with {' and '.join(_CONNECTION)}, not {connection!r}")  # noqa: TRY004
+    unknown = sorted(set(connection) - set(_CONNECTION))
+    if unknown:
+        warnings.warn(f"connection does not know {unknown}; it takes {list(_CONNECTION)}", stacklevel=3)
+    return dict(connection)
