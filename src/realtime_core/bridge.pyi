@@ -55,8 +55,8 @@ class Bridge:
     def state_address(self) -> int:
         """Address of their user data."""
 
-    def process(self, captured: Buffer | None, frames: int, *, time: float = 0.0, play: bool = True) -> bytes:
-        """Run the callback for one block and return what it plays: nothing when not to `play`, as without a speaker.
+    def process(self, captured: Buffer | None, frames: int, *, time: float = 0.0) -> bytes:
+        """Run the callback for one block and return what it plays.
 
         `captured` holds `frames` frames of `capture_channels` interleaved samples (None: the device captures
         nothing), `time` is the moment of the block in seconds of the device's clock, 0.0 where it does not tell.

@@ -75,14 +75,14 @@ cdef class Bridge:
     def state_address(self):
         return <uintptr_t> self.bridge
 
-    def process(self, captured, Py_ssize_t frames, *, double time=0.0, bint play=True):
+    def process(self, captured, Py_ssize_t frames, *, double time=0.0):
         cdef Py_buffer view
         cdef rc_stream_time times
         times.input_adc_time = times.output_dac_time = 0.0
         times.current_time = time
         _check("frames", frames, 0, _MAX_BLOCK)
-        played = PyBytes_FromStringAndSize(NULL, frames * self.playout_channels * 2 if play else 0)
-        cdef char *output = PyBytes_AS_STRING(played) if play else NULL
+        played = PyBytes_FromStringAndSize(NULL, frames * self.playout_channels * 2)
+        cdef char *output = PyBytes_AS_STRING(played)
         if captured is None:
             rc_bridge_callback(NULL, output, <unsigned long> frames, &times, 0, self.bridge)
             return played

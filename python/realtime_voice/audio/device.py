@@ -9,7 +9,6 @@ from typing import Final, Literal
 
 from typing_extensions import Unpack
 
-from realtime_core.bridge import Bridge
 from realtime_voice.audio import portaudio
 from realtime_voice.audio.clock import Clock
 from realtime_voice.audio.engine import CaptureOptions
@@ -39,7 +38,7 @@ LAST_RETRY_S: Final = 2.0
 CLOSING_S: Final = 1.0
 SILENT_S: Final = 2.5
 """A microphone that gave nothing but zeros for so long is said to be silent."""
-MAKE_UP_S: Final = 1.0
+MAKE_UP_S: Final = 10.0
 """Silence made up for in one go at most: longer leaps of the clock are a machine that slept."""
 
 Latency = Literal["low", "safe"] | int
@@ -93,6 +92,7 @@ class DeviceAudioIO(TickedAudioIO):
         self._patience_s = patience_s
         self._streams: Streams | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._lost_at: float | None = None
         self.missed_s = 0.0
         """Seconds in which there was no device: the microphone was not heard, the speaker stood still."""
 
@@ -105,9 +105,9 @@ class DeviceAudioIO(TickedAudioIO):
             await in_thread(portaudio.rescan)  # it may have come since the program began
             choice = await in_thread(self._choose, self._wanted)
         self._assemble(choice.rate)
-        self._idle = Bridge(self.duplex, capture_rate=choice.rate, playout_rate=choice.rate)
         # By name from now on: numbers change when devices come and go.
         self._names = tuple(side and side.device.name for side in choice)
+        self._lost_at = None
         self._use(await in_thread(self._opened, choice))
 
     def _choose(self, wanted: tuple[int | str | Literal[False] | None, ...]) -> Choice:
@@ -129,7 +129,7 @@ class DeviceAudioIO(TickedAudioIO):
         self._blocks = streams.blocks
         self._started = False
         self._still = [0.0, 0.0]
-        self._looked = self._heard_at = self._clock.time()
+        self._looked = self._alive_at = self._clock.time()
         self._hops = 0
         self._zeros = 0
 
@@ -153,14 +153,14 @@ class DeviceAudioIO(TickedAudioIO):
 
     def _hop(self) -> None:
         now = self._clock.time()
-        if self._streams is None:
-            self._make_up(now)
-        super()._hop()
         if self._streams is not None:
             self._follow_delay()
             reason = self._ailing(self._streams, now)
             if reason:
                 self._lose(self._streams, reason)
+        if self._lost_at is not None:
+            self._make_up(now, self._lost_at)
+        super()._hop()
 
     def _ailing(self, streams: Streams, now: float) -> str:
         """Say what is wrong with the streams; nothing when nothing is."""
@@ -172,8 +172,10 @@ class DeviceAudioIO(TickedAudioIO):
         for side in range(2):
             self._still[side] = 0.0 if blocks[side] != before[side] else self._still[side] + passed
         if max(self._still) == 0.0:
-            self._heard_at = now
-            self._started = True
+            self._alive_at = now
+            if not self._started:
+                self._started = True
+                self._found(streams, now)
         bound = max(BLOCKS_TO_DEATH * self._block_s, DEAD_S) if self._started else START_S
         if max(self._still) > bound:
             return f"no sign of life for {max(self._still):.1f} s"
@@ -216,33 +218,36 @@ class DeviceAudioIO(TickedAudioIO):
 
     def _lose(self, streams: Streams, reason: str) -> None:
         self._streams = None
-        self._lost_at = self._made_up_to = self._heard_at
-        self._alone = False
-        self._tell(DeviceLost(reason, self._clock.time()))
+        if self._lost_at is None:
+            self._lost_at = self._made_up_to = self._alive_at
+            self._tell(DeviceLost(reason, self._clock.time()))
         self._opening = asyncio.create_task(self._open_again(streams), name="sound device")
 
     async def _open_again(self, lost: Streams) -> None:
         await in_thread(lost.close)
-        self._alone = True  # nobody else calls into the duplex
         pause = 0.0
         while True:
             try:
                 choice = await in_thread(self._choose_again)
-                self._make_up(self._clock.time())
-                self._alone = False
                 streams = await in_thread(self._opened, choice)
                 break
             except AudioDeviceError as error:
-                self._alone = True
                 _logger.info("no sound device yet: %s", error)
                 pause = min(max(FIRST_RETRY_S, 2 * pause), LAST_RETRY_S)
                 await self._clock.sleep_until(self._clock.time() + pause)
         self._opening = None
         self._use(streams)
-        now = self._clock.time()
-        self.missed_s += now - self._lost_at
-        microphone, speaker = ("" if side is None else side.device.name for side in choice)
-        self._tell(DeviceRestored(microphone, speaker, round((now - self._lost_at) * 1000), now))
+
+    def _found(self, streams: Streams, now: float) -> None:
+        """Tell of a device that has come to life again."""
+        if self._lost_at is None:
+            return
+        self._make_up(now, self._lost_at)
+        missed_s = now - self._lost_at
+        self._lost_at = None
+        self.missed_s += missed_s
+        microphone, speaker = ("" if side is None else side.device.name for side in streams.choice)
+        self._tell(DeviceRestored(microphone, speaker, round(missed_s * 1000), now))
 
     def _choose_again(self) -> Choice:
         """Choose the same devices, by the names they had, or the defaults where those are gone."""
@@ -256,18 +261,20 @@ class DeviceAudioIO(TickedAudioIO):
         except AudioDeviceError:
             return self._choose(tuple(False if device is False else None for device in named))
 
-    def _make_up(self, now: float) -> None:
-        """Have time go on without a device: silence is captured and the speaker stands still."""
-        if now - self._lost_at > self._patience_s:
+    def _make_up(self, now: float, lost_at: float) -> None:
+        """Have time go on without a device: silence is captured, for a server must see it pass."""
+        if now - lost_at > self._patience_s:
             raise AudioDeviceError(
                 f"the sound device stopped and none came back within {self._patience_s:.0f} s; {portaudio.ADVICE}"
             )
-        if not self._alone:
+        if self._behind:
             return
         frames = round(min(now - self._made_up_to, MAKE_UP_S) * self.duplex.rate)
         self._made_up_to = now
-        if frames > 0:
-            self._idle.process(bytes(2 * frames), frames, play=False)
+        if self._wanted[0] is not False:
+            super()._capture(bytes(2 * frames))
+        if self._recorder is not None:
+            self._recorder.pause(frames)
 
 
 def _settled(latency: Latency | None, block_s: float | None) -> tuple[float | Literal["low", "high"], float]:

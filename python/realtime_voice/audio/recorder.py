@@ -19,6 +19,10 @@ class Recorder:
         """Write (captured, played) pairs."""
         self._writer.write(pairs)
 
+    def pause(self, frames: int) -> None:
+        """Have time pass in which nothing was heard and nothing played."""
+        self._writer.write(bytes(4 * frames))
+
     def close(self) -> None:
         """Finish the file; more calls do nothing."""
         self._writer.close()

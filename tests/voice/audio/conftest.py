@@ -101,8 +101,11 @@ class Stream:
         """Run the blocks that are due by now; returns what was played."""
         rate = self.options["samplerate"] * (1 + self.card.ppm.get(self.options["kind"], 0.0) * 1e-6)
         due = int((self.card.clock.now - self.started) * rate) - self.frames
-        alive = self.active and not self.stalled
-        return self.run(self.card.microphone, due // self.options["blocksize"]) if alive else b""
+        blocks = due // self.options["blocksize"]
+        if not self.active or self.stalled or self.card.stalled:
+            self.frames += blocks * self.options["blocksize"]
+            return b""
+        return self.run(self.card.microphone, blocks)
 
 
 class Card:
@@ -118,6 +121,7 @@ class Card:
         self.streams = []
         self.rescans = 0
         self.ppm = {}
+        self.stalled = False
         self.microphone = b""
         self.listed = [
             self._device("headset", 2, 2, 48000),

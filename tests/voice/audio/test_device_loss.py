@@ -186,6 +186,24 @@ async def test_another_default_is_taken_when_the_application_says_so(card, clock
     assert restored.missed_ms <= 50
 
 
+async def test_a_device_that_comes_back_without_a_sound_is_not_restored_yet(card, clock, opened):
+    await card.run(1.0)
+    card.unplug("headset")
+    card.plug("headset")
+    card.stalled = True
+    await card.run(1.5)
+    assert not told(opened, DeviceRestored)
+    card.stalled = False
+    await card.run(0.2)
+    (restored,) = told(opened, DeviceRestored)
+    assert restored.missed_ms == pytest.approx(1500, abs=50)
+    assert len(await captured(opened)) == pytest.approx(2.7 * 24000, abs=1000)  # no time is missing
+    card.stalled = True
+    await card.run(6.0)
+    assert len(told(opened, DeviceLost)) == 1  # though it was tried again
+    assert len(card.streams) >= 4
+
+
 async def test_a_rescan_never_ends_another_stream(card, clock, opened):
     other = DeviceAudioIO(input_device=False, output_device="speaker", block_s=0.01, clock=clock)
     await other.start(WIRE, WIRE)
