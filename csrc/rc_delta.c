@@ -215,12 +215,13 @@ int rc_delta_find(rc_delta *delta, const char *message, size_t length, rc_text_e
 enum {
     BLOCK_GROUPS = 128,                /* of four characters */
     BLOCK_BYTES = 3 * BLOCK_GROUPS,    /* an even number, so that samples stay whole */
-    BLOCK_SAMPLES = BLOCK_BYTES * 24,  /* from 8 to 192 kHz, a byte a sample */
+    BLOCK_SAMPLES = BLOCK_BYTES * 25,  /* from 8 to 192 kHz, a byte a sample, and 1 % for an adjusted pace */
 };
 
 struct rc_delta_decoder {
     rc_wire wire;
     rc_resample *resample; /* NULL when the rates are the same */
+    double ppm;
 };
 
 rc_delta_decoder *rc_delta_decoder_new(rc_wire wire, uint32_t wire_rate, uint32_t rate)
@@ -252,8 +253,18 @@ void rc_delta_decoder_free(rc_delta_decoder *decoder)
 
 void rc_delta_decoder_reset(rc_delta_decoder *decoder)
 {
-    if (decoder->resample != NULL)
-        rc_resample_reset(decoder->resample);
+    if (decoder->resample == NULL)
+        return;
+    rc_resample_reset(decoder->resample);
+    rc_resample_adjust(decoder->resample, decoder->ppm);
+}
+
+int rc_delta_decoder_adjust(rc_delta_decoder *decoder, double ppm)
+{
+    if (decoder->resample == NULL || rc_resample_adjust(decoder->resample, ppm) != RC_OK)
+        return RC_EINVAL;
+    decoder->ppm = ppm;
+    return RC_OK;
 }
 
 size_t rc_delta_decoder_wire_samples(const rc_delta_decoder *decoder, rc_json_text audio)

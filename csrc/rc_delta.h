@@ -41,6 +41,11 @@ void rc_delta_decoder_free(rc_delta_decoder *decoder);
 /* Forgets what the resampler still holds: what follows is another stream. */
 void rc_delta_decoder_reset(rc_delta_decoder *decoder);
 
+/* Takes the wire's true rate to be (1 + ppm / 1e6) times what it is said to be, from the next sample on: for a source
+ * whose pace is not the speaker's (rc_resample_adjust). Survives reset and flush. RC_OK, or RC_EINVAL out of its
+ * range, and where both rates are the same: nothing is resampled then. */
+int rc_delta_decoder_adjust(rc_delta_decoder *decoder, double ppm);
+
 /* Samples at the wire's rate, and at the decoder's, that `audio` becomes; exact when it is valid
  * base64 without escapes, enough room when it is not. */
 size_t rc_delta_decoder_wire_samples(const rc_delta_decoder *decoder, rc_json_text audio);

@@ -28,6 +28,7 @@ cdef extern from "rc_delta.h" nogil:
         pass
 
     int rc_delta_find(rc_delta *delta, const char *message, size_t length, rc_text_error *error)
+    int rc_delta_decoder_adjust(rc_delta_decoder *decoder, double ppm)
     rc_delta_decoder *rc_delta_decoder_new(rc_wire wire, uint32_t wire_rate, uint32_t rate)
     void rc_delta_decoder_free(rc_delta_decoder *decoder)
     void rc_delta_decoder_reset(rc_delta_decoder *decoder)

@@ -70,5 +70,12 @@ class DeltaDecoder:
     def flush(self) -> tuple[int, int, bytes | None]:
         """At the end of an item: what the resampler still holds, as (start, end, pcm)."""
 
+    def adjust(self, ppm: float, /) -> bool:
+        """From now on take the wire's true rate to be (1 + ppm / 1e6) times what it is said to be.
+
+        Nothing clicks. False, and nothing changes, where wire and ring have the same rate. Raises ValueError beyond
+        +-10000.
+        """
+
     def reset(self) -> None:
         """After a cut: forget what the resampler still holds."""

@@ -9,6 +9,7 @@ from libc.string cimport memchr, memcmp
 
 from realtime_core._buffer cimport borrow_bytes
 from realtime_core.frame cimport rc_wire, wire_of
+from realtime_core.resample cimport RC_RESAMPLE_MAX_PPM
 from realtime_core.ring cimport Ring, rc_ring_head, rc_ring_region, rc_ring_write_commit, rc_ring_write_region
 
 
@@ -143,6 +144,11 @@ cdef class DeltaDecoder:
         if self.hold or not self.ring.write_entire(tail):
             return start, start, tail
         return start, start + count, None
+
+    def adjust(self, double ppm, /):
+        if not -RC_RESAMPLE_MAX_PPM <= ppm <= RC_RESAMPLE_MAX_PPM:
+            raise ValueError(f"ppm must be -{RC_RESAMPLE_MAX_PPM} to {RC_RESAMPLE_MAX_PPM}, got {ppm}")
+        return rc_delta_decoder_adjust(self.handle, ppm) == 0
 
     def reset(self):
         rc_delta_decoder_reset(self.handle)

@@ -92,6 +92,28 @@ static void test_regions(void)
     }
 }
 
+/* A wire that is 1000 ppm faster than it says gives so many samples fewer, before a reset and after it. */
+static void test_pace(void)
+{
+    static int16_t samples[24000], out[48200];
+    static char text[70000];
+    rc_json_text audio = {text, rc_base64_encode(text, (const uint8_t *)samples, sizeof(samples))};
+    rc_delta_decoder *decoder = rc_delta_decoder_new(RC_WIRE_PCM, 24000, 48000);
+    CHECK(rc_delta_decoder_adjust(decoder, 1000) == RC_OK);
+    CHECK(rc_delta_decoder_adjust(decoder, 10001) == RC_EINVAL);
+    for (int turn = 0; turn < 2; turn++) {
+        rc_text_error error;
+        size_t count = rc_delta_decoder_samples(decoder, audio);
+        CHECK(count >= 47951 && count <= 47954);
+        CHECK(rc_delta_decoder_decode(decoder, (rc_ring_region){out, count, out, 0}, audio, &error) == RC_OK);
+        rc_delta_decoder_reset(decoder);
+    }
+    rc_delta_decoder_free(decoder);
+    decoder = rc_delta_decoder_new(RC_WIRE_PCM, 24000, 24000);
+    CHECK(rc_delta_decoder_adjust(decoder, 1) == RC_EINVAL);
+    rc_delta_decoder_free(decoder);
+}
+
 static void test_limits(void)
 {
     CHECK(rc_delta_decoder_new(RC_WIRE_PCM, 7999, 24000) == NULL);
@@ -105,6 +127,7 @@ int main(void)
     test_truncation();
     test_noise();
     test_regions();
+    test_pace();
     test_limits();
     return 0;
 }

@@ -308,3 +308,14 @@ def test_random_bytes_are_an_error_or_handed_on():
             if delta is not None and event is not None:
                 assert delta.audio == event["delta"]
                 assert delta.item_id == (event.get("item_id") or "")
+
+
+def test_the_pace_of_the_wire_is_adjusted():
+    audio = base64.b64encode(bytes(48000)).decode()
+    decoder = DeltaDecoder(Ring(1 << 17), 48000)
+    assert decoder.adjust(1000.0)
+    start, end, _ = decoder.feed_audio(audio)
+    assert end - start == pytest.approx(47952, abs=2)
+    with pytest.raises(ValueError, match="ppm must be"):
+        decoder.adjust(10001.0)
+    assert not DeltaDecoder(Ring(1024), 24000).adjust(10.0)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from realtime_core.delta import Delta, DeltaDecoder
+from realtime_voice.audio.pace import Pace
 from realtime_voice.audio.wire import AudioEvent, Heard, PlayoutDrained, PlayoutStarted, Wire
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class Playout:
         """How much may wait before `full`."""
         self._backlog: deque[tuple[_Item, memoryview]] = deque()
         self._backlog_bytes = 0
+        self._pace = Pace()
+        self._ppm = 0.0
         self._items: OrderedDict[str, _Item] = OrderedDict()
         self._current: _Item | None = None
         self._streaming_cut: set[str] = set()  # cut items whose deltas may still come
@@ -178,6 +181,7 @@ class Playout:
         self._settle()
         self._observe()
         self._note()
+        self._keep_pace()
 
     def close(self) -> None:
         """Playing ends here: tell the end of every item that had begun to sound."""
@@ -207,7 +211,19 @@ class Playout:
         self._observe()
         return self._position() < self._ring.head
 
+    @property
+    def pace_ppm(self) -> float:
+        """How much faster than the speaker's clock a source in real time runs, as it is allowed for."""
+        return self._pace.ppm
+
     # How
+
+    def _keep_pace(self) -> None:
+        waiting_s = (self._ring.head - self._duplex.played) / self._rate
+        ppm = self._pace.observe(self._clock(), waiting_s, streaming=self._current is not None and not self._backlog)
+        if ppm != self._ppm:
+            self._ppm = ppm
+            self._decoder.adjust(ppm)
 
     def _item(self, item_id: str, content_index: int) -> _Item:
         item = self._items.get(item_id)
