@@ -272,7 +272,7 @@ class DeviceAudioIO(TickedAudioIO):
         frames = round(min(now - self._made_up_to, MAKE_UP_S) * self.duplex.rate)
         self._made_up_to = now
         if self._wanted[0] is not False:
-            super()._capture(bytes(2 * frames))
+            self._capture(bytes(2 * frames))
         if self._recorder is not None:
             self._recorder.pause(frames)
 
