@@ -27,8 +27,8 @@ ALLOWED_SYMBOLS = re.compile(
 )
 CLOCK_SYMBOLS = {"clock_gettime"}
 INTERNAL_HEADERS = {
-    "activation", "cpu", "err", "features", "fft", "json", "memory", "resample_filter", "resample_table", "silero",
-    "vad_weights",
+    "activation", "conceal", "cpu", "err", "features", "fft", "json", "memory", "resample_filter", "resample_table",
+    "silero", "vad_weights",
 }  # fmt: skip
 ALLOCATION = re.compile(r"\b(malloc|calloc|realloc|aligned_alloc|posix_memalign)\s*\(")
 C_FUNCTION = re.compile(r"^[a-z][\w\s*]*?\b(\w+)\([^;{]*\)\s*\{(.*?)^\}", re.MULTILINE | re.DOTALL)

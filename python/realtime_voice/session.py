@@ -23,6 +23,8 @@ from realtime_voice import events as ev
 from realtime_voice.audio.clock import LoopClock
 from realtime_voice.audio.wire import (
     AudioEvent,
+    BargeIn,
+    Heard,
     PlayoutDrained,
     PlayoutStarted,
     SpeechStarted,
@@ -607,7 +609,9 @@ class Session:
                 latency = self.protocol.latency.played(event.item_id, event.time)
                 if latency is not None:
                     self._events.put(latency)
-            case SpeechStarted() | PlayoutDrained():
+            case BargeIn(action="cut", heard=heard) if self.is_running:
+                self._interrupted(heard, by_server=False)
+            case SpeechStarted() | PlayoutDrained() | BargeIn():
                 pass
 
     def _take_audio_events(self) -> None:
@@ -626,7 +630,10 @@ class Session:
             await asyncio.sleep(PLAYOUT_LOOK_S)
 
     def _interrupt(self, *, by_server: bool) -> list[ev.Interrupted]:
-        heard = [] if self._playout is None else self._playout.flush()
+        return self._interrupted([] if self._playout is None else self._playout.flush(), by_server=by_server)
+
+    def _interrupted(self, heard: Sequence[Heard], *, by_server: bool) -> list[ev.Interrupted]:
+        """Say what follows from playout being silenced: to the server, to the application, to tools."""
         interrupted = self.protocol.interrupt(heard, by_server=by_server)
         for event in interrupted:
             self._events.put(event)
@@ -655,9 +662,9 @@ class Session:
     # --- receiving ---
 
     def _receive(self, message: bytes) -> None:
+        self._take_audio_events()  # a cut that the device made came before the message, maybe seconds
         for event in self._read(message):
             self._handle(event)
-        self._take_audio_events()
 
     async def _room(self) -> None:
         """Wait while the application or the speaker has too much already."""

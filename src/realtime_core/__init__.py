@@ -6,7 +6,7 @@ nothing: no asyncio, no numpy, no sockets.
 """
 
 from realtime_core.delta import Delta, DeltaDecoder
-from realtime_core.duplex import Duplex
+from realtime_core.duplex import Duplex, DuplexEvent
 from realtime_core.echo import EchoCheck
 from realtime_core.frame import (
     append_from_ring,
@@ -23,6 +23,7 @@ __all__ = [
     "Delta",
     "DeltaDecoder",
     "Duplex",
+    "DuplexEvent",
     "EchoCheck",
     "Gate",
     "Network",

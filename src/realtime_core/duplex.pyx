@@ -12,6 +12,34 @@ _MAX_CHANNELS = 32
 _MAX_CAPACITY = 1 << 30
 _MAX_GAIN = 16.0
 _MAX_BLOCK = 1 << 20
+_MAX_CONFIRM_MS = 10_000
+_KINDS = {
+    RC_DUPLEX_STARTED: "started",
+    RC_DUPLEX_DRAINED: "drained",
+    RC_DUPLEX_FLUSHED: "flushed",
+    RC_DUPLEX_CUT: "cut",
+    RC_DUPLEX_DUCKED: "ducked",
+    RC_DUPLEX_RESTORED: "restored",
+}
+_PRIORITIES = {RC_DUPLEX_PRIORITY_GRANTED: "granted", RC_DUPLEX_PRIORITY_REFUSED: "refused"}
+
+
+cdef extern from *:
+    """
+    #if defined(__linux__)
+    #include <pthread.h>
+    #include <sched.h>
+    static int make_real_time(void)
+    {
+        struct sched_param parameters = {.sched_priority = 2}; /* below the sound server's */
+        return pthread_setschedparam(pthread_self(), SCHED_RR, &parameters);
+    }
+    static int (*const prioritize)(void) = make_real_time;
+    #else
+    static int (*const prioritize)(void) = NULL; /* CoreAudio and WASAPI see to it themselves */
+    #endif
+    """
+    int (*prioritize)() noexcept nogil
 
 
 def _check(name, value, low, high):
@@ -26,6 +54,14 @@ cdef class _Handle:
 
 
 @cython.final
+@cython.no_gc
+cdef class DuplexEvent:
+    def __repr__(self):
+        return (f"DuplexEvent(kind={self.kind!r}, frame={self.frame}, position={self.position}, "
+                f"jumped_to={self.jumped_to}, speech={self.speech}, probability={self.probability:.3f})")
+
+
+@cython.final
 cdef class Duplex:
     def __cinit__(
         self,
@@ -36,6 +72,7 @@ cdef class Duplex:
         Py_ssize_t capture_capacity,
         Py_ssize_t playout_capacity,
         Py_ssize_t tap_capacity=0,
+        bint detects_speech=False,
     ):
         _check("rate", rate, 8000, 192000)
         _check("capture_channels", capture_channels, 1, _MAX_CHANNELS)
@@ -50,6 +87,8 @@ cdef class Duplex:
         config.capture_capacity = <size_t> capture_capacity
         config.playout_capacity = <size_t> playout_capacity
         config.tap_capacity = <size_t> tap_capacity
+        config.detects_speech = detects_speech
+        config.prioritize = prioritize
         self.handle = _Handle()
         self.handle.duplex = self.duplex = rc_duplex_new(&config)
         if self.duplex == NULL:
@@ -57,6 +96,7 @@ cdef class Duplex:
         self.rate = <int> rate
         self.capture_channels = <int> capture_channels
         self.playout_channels = <int> playout_channels
+        self.detects_speech = detects_speech
         self.capture = Ring.borrow(rc_duplex_capture(self.duplex), self.handle)
         self.playout = Ring.borrow(rc_duplex_playout(self.duplex), self.handle)
         if tap_capacity > 0:
@@ -88,15 +128,61 @@ cdef class Duplex:
         finally:
             PyBuffer_Release(&view)
 
+    def restart(self):
+        rc_duplex_restart(self.duplex)
+
     def flush(self):
         return rc_duplex_flush(self.duplex)
 
-    def flushes(self):
-        cdef rc_duplex_cut cut
-        cuts = []
-        while rc_duplex_take_cut(self.duplex, &cut):
-            cuts.append((cut.stopped_at, cut.jumped_to))
-        return cuts
+    def events(self):
+        cdef rc_duplex_event event
+        cdef DuplexEvent told
+        events = []
+        while rc_duplex_take_event(self.duplex, &event):
+            told = DuplexEvent.__new__(DuplexEvent)
+            told.kind = _KINDS[event.kind]
+            told.frame = event.frame
+            told.position = event.position
+            told.jumped_to = event.jumped_to
+            told.speech = event.speech
+            told.probability = event.probability
+            events.append(told)
+        return events
+
+    def listen(
+        self,
+        *,
+        int confirm_ms,
+        float confirm_probability=0.5,
+        float onset_probability=0.5,
+        double duck_db=-12.0,
+    ):
+        cdef rc_duplex_barge_in barge_in
+        _check("confirm_ms", confirm_ms, 10, _MAX_CONFIRM_MS)
+        _check("confirm_probability", confirm_probability, 0.0, 1.0)
+        _check("onset_probability", onset_probability, 0.0, 1.0)
+        _check("duck_db", duck_db, -120.0, 0.0)
+        if not self.detects_speech:
+            raise ValueError("listen() needs a Duplex with detects_speech=True")
+        barge_in.onset_probability = onset_probability
+        barge_in.confirm_probability = confirm_probability
+        barge_in.confirm_ms = <unsigned> confirm_ms
+        barge_in.duck = <float> (10 ** (duck_db / 20))
+        rc_duplex_set_barge_in(self.duplex, &barge_in)
+
+    def ignore(self):
+        rc_duplex_set_barge_in(self.duplex, NULL)
+
+    @property
+    def generation(self):
+        return rc_duplex_generation(self.duplex)
+
+    def accept(self, unsigned int generation, /):
+        rc_duplex_accept(self.duplex, generation)
+
+    @property
+    def frames(self):
+        return self._stats().frames
 
     @property
     def played(self):
@@ -109,6 +195,15 @@ cdef class Duplex:
     @expecting.setter
     def expecting(self, bint value):
         rc_duplex_set_expecting(self.duplex, value)
+
+    @property
+    def prefill(self):
+        return rc_duplex_prefill(self.duplex)
+
+    @prefill.setter
+    def prefill(self, Py_ssize_t value):
+        _check("prefill", value, 0, _MAX_CAPACITY)
+        rc_duplex_set_prefill(self.duplex, <size_t> value)
 
     @property
     def capture_gain(self):
@@ -149,17 +244,46 @@ cdef class Duplex:
         rc_duplex_get_stats(self.duplex, &stats)
         return stats
 
+    @property
+    def priority(self):
+        return _PRIORITIES.get(self._stats().priority, "unasked")
+
+    def timing(self):
+        cdef rc_duplex_timing timing
+        if not rc_duplex_get_timing(self.duplex, &timing):
+            return None
+        return timing.frames, timing.age_ns / 1e9, timing.input_delay, timing.output_delay
+
     def stats(self):
         cdef rc_duplex_stats stats = self._stats()
+        cdef rc_duplex_timing timing
+        timing.input_delay = timing.output_delay = 0.0
+        rc_duplex_get_timing(self.duplex, &timing)
         return {
             "blocks": stats.blocks,
             "frames": stats.frames,
             "overruns": stats.overruns,
             "tap_overruns": stats.tap_overruns,
             "underruns": stats.underruns,
+            "prefilled": stats.prefilled,
+            "discarded": stats.discarded,
+            "lost_events": stats.lost_events,
             "device_underflows": stats.device_underflows,
             "device_overflows": stats.device_overflows,
             "mean_callback_us": stats.callback_ns / 1e3 / max(stats.blocks, 1),
+            "p99_callback_us": _most_below(stats, 0.99),
             "max_callback_us": stats.max_callback_ns / 1e3,
-            "output_delay_s": stats.output_delay,
+            "max_interval_ms": stats.max_interval_ns / 1e6,
+            "input_delay_s": timing.input_delay,
+            "output_delay_s": timing.output_delay,
         }
+
+
+cdef double _most_below(rc_duplex_stats stats, double part) noexcept:
+    """The least power of two, in microseconds, that this part of the callbacks stayed below."""
+    cdef int n = 0
+    cdef unsigned long long counted = stats.callback_times[0]
+    while n < RC_DUPLEX_TIMES - 1 and <double> counted < part * <double> stats.blocks:
+        n += 1
+        counted += stats.callback_times[n]
+    return <double> (1 << n)

@@ -60,9 +60,10 @@ int main(void)
     random_samples(&random, samples, 4800);
     rc_ring *ring = rc_ring_new(4096);
     rc_resample *resample = rc_resample_new(48000, 24000, RC_RESAMPLE_BEST);
-    rc_duplex_config config = {48000, 2, 2, 4096, 4096, 4096};
+    rc_duplex_config config = {48000, 2, 2, 4096, 4096, 4096, 1, NULL};
+    rc_duplex_barge_in barge_in = {0.0f, 0.0f, 30, 0.3f}; /* any sound is speech */
     rc_duplex *duplex = rc_duplex_new(&config);
-    rc_duplex_config mono_config = {48000, 1, 1, 4096, 4096, 4096};
+    rc_duplex_config mono_config = {48000, 1, 1, 4096, 4096, 4096, 0, NULL};
     rc_duplex *mono = rc_duplex_new(&mono_config);
     rc_bridge_config bridge_config = {48000, 16000, 44100, 2, 2, 1, 0, 160, 441};
     rc_bridge *bridge = rc_bridge_new(mono, &bridge_config);
@@ -86,7 +87,12 @@ int main(void)
         rc_resample_reset(resample);
         rc_ring_write(rc_duplex_playout(duplex), samples, 480);
         rc_duplex_callback(samples, more, 480, NULL, 0, duplex);
-        rc_duplex_flush(duplex);
+        if (turn % 5 == 0)
+            rc_duplex_flush(duplex);
+        rc_duplex_set_expecting(duplex, turn % 3 > 0); /* underruns are concealed */
+        rc_duplex_set_barge_in(duplex, &barge_in);
+        rc_duplex_accept(duplex, rc_duplex_generation(duplex));
+        rc_duplex_callback(samples, more, 960, NULL, 0, duplex);
         rc_echo_process(echo, somebody, samples, more, random_below(&random, 4800));
         rc_echo_reset(echo);
         rc_bridge_capture_callback(samples, NULL, 160, &(rc_stream_time){0, 1 + turn * 0.01, 0}, 0, bridge);
@@ -111,6 +117,7 @@ int main(void)
         CHECK(rc_delta_decoder_decode(decoder, (rc_ring_region){more, 960, more, 0}, audio, &text_error) == 0);
     }
     CHECK(calls == before);
+    CHECK(rc_duplex_generation(duplex) > 0);
     rc_gate_free(gate);
     rc_g711_decoder_free(from_phone);
     rc_g711_encoder_free(to_phone);

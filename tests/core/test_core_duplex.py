@@ -1,11 +1,16 @@
 import ctypes
 import gc
 import random
+import sys
+import threading
+import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soxr
 
-from realtime_core import Duplex
+from realtime_core import Duplex, Vad
 
 RATE = 24000
 BLOCK = 240
@@ -21,6 +26,15 @@ def tone(count, amplitude=20000):
 
 def duplex(**changes):
     return Duplex(RATE, **{"capture_capacity": 16384, "playout_capacity": 65536, **changes})
+
+
+def sentence(rate=RATE):
+    """Half a second of faint noise, a synthesized sentence, half a second of noise."""
+    with wave.open(str(Path(__file__).parents[1] / "data" / "speech_slt.wav")) as file:
+        speech = soxr.resample(int16(file.readframes(file.getnframes())), file.getframerate(), rate)
+    silence = np.zeros(rate // 2, np.int16)
+    pcm = np.concatenate([silence, speech, silence])
+    return pcm + np.random.default_rng(0).integers(-10, 11, len(pcm)).astype(np.int16)
 
 
 def steps(samples):
@@ -71,12 +85,11 @@ def test_flush_fades_within_5_ms_and_the_next_item_follows(block):
     device.playout.write(samples)
     before = np.concatenate([int16(device.process(None, block)) for _ in range(2400 // block + 1)])
     assert device.flush() == 24000
-    assert device.flushes() == []
+    assert [event.kind for event in device.events()] == ["started"]
     after = np.concatenate([int16(device.process(None, block)) for _ in range(480 // block + 1)])
-    stopped_at, jumped_to = device.flushes()[0]
-    assert stopped_at - len(before) == RATE // 200
-    assert jumped_to == device.played == 24000
-    assert device.flushes() == []
+    (event,) = device.events()
+    assert (event.kind, event.frame, event.position) == ("flushed", *2 * [len(before) + RATE // 200])
+    assert event.jumped_to == device.played == 24000
     assert not after[2 * RATE // 200 :].any()
     device.playout.write(samples[:2400])
     more = np.concatenate([int16(device.process(None, block)) for _ in range(2400 // block)])
@@ -132,6 +145,142 @@ def test_overruns_and_device_flags_are_counted():
     assert (stats["blocks"], stats["frames"]) == (2, 2 * BLOCK)
     assert (stats["device_overflows"], stats["device_underflows"]) == (1, 1)
     assert 0 < stats["mean_callback_us"] <= stats["max_callback_us"]
+
+
+def test_the_beginning_waits_for_its_prefill():
+    device = duplex()
+    device.expecting, device.prefill = True, 300
+    device.playout.write(tone(BLOCK))
+    assert not any(device.process(None, BLOCK))
+    assert device.process(None, BLOCK)[:120] == bytes(120)
+    assert (device.played, device.stats()["prefilled"]) == (180, 300)
+    assert device.prefill == 300
+    with pytest.raises(ValueError, match="prefill must be"):
+        device.prefill = -1
+
+
+def speak(device, pcm, block=BLOCK, at=0):
+    """Have the microphone hear `pcm`; return what the speaker plays meanwhile."""
+    starts = range(at, len(pcm) - block + 1, block)
+    return np.concatenate([int16(device.process(pcm[start : start + block], block)) for start in starts])
+
+
+def onset_and_cut(pcm, rate, hops, threshold=0.5):
+    """The frames behind the hops that duck and cut, by the definition and a detector of one's own."""
+    vad, ends, probabilities = Vad(rate), [], []
+    for frame in range(len(pcm)):
+        for probability in vad.process(pcm[frame : frame + 1]):
+            probabilities.append(probability)
+            ends.append(frame + 1)
+    first = next(n for n, probability in enumerate(probabilities) if probability >= threshold)
+    score = 0
+    for n in range(first, len(ends)):
+        score += 1 if probabilities[n] >= threshold else -1
+        assert score > 0
+        if score == hops:
+            return ends[first], ends[n]
+    raise AssertionError("not enough speech")
+
+
+@pytest.mark.parametrize("rate", [16000, 24000, 48000])
+@pytest.mark.parametrize("block", [80, 480, 1024])
+def test_speech_ducks_at_once_and_cuts_after_the_confirm_time(rate, block):
+    pcm = sentence(rate)
+    ducked, cut = onset_and_cut(pcm, rate, 12)
+    device = Duplex(rate, capture_capacity=8 * rate, playout_capacity=8 * rate, detects_speech=True)
+    device.listen(confirm_ms=120, duck_db=-20.0)
+    device.playout.write(np.full(8 * rate, 10000, np.int16))
+    out = speak(device, pcm, block)
+    fade = rate // 200
+    assert (out[:ducked] == 10000).all()
+    assert (out[ducked + fade : cut] == 1000).all()
+    assert not out[cut + fade :].any()  # and what the device has not asked for yet comes within a block
+    assert steps(out) < 3 * 10000 / fade
+    started, duck, stop = device.events()
+    assert (started.kind, duck.kind, stop.kind) == ("started", "ducked", "cut")
+    assert (duck.frame, stop.frame, stop.position) == (ducked, cut + fade, cut + fade)
+    assert 0 < ducked - duck.speech <= 0.015 * rate
+    assert (stop.speech, device.generation) == (duck.speech, 1)
+    assert stop.probability >= 0.5
+    assert "kind='cut'" in repr(stop)
+
+
+def test_a_late_writer_is_dropped_until_it_accepts_the_cut():
+    device = duplex(detects_speech=True, playout_capacity=1 << 18)
+    device.listen(confirm_ms=60)
+    device.expecting = True
+    pcm = sentence()
+    device.playout.write(tone(RATE))
+    speak(device, pcm[:RATE])
+    assert device.generation == 1
+    for _ in range(50):  # two seconds later it still writes what was cut
+        device.playout.write(tone(BLOCK))
+        assert not any(device.process(None, BLOCK))
+    assert device.stats()["discarded"] == 50 * BLOCK
+    assert device.stats()["underruns"] == 0
+    device.playout.write(tone(BLOCK))
+    device.accept(1)
+    answer = (1 + np.arange(RATE // 10)).astype(np.int16)
+    device.playout.write(answer)
+    out = int16(device.process(None, len(answer)))
+    assert (out[RATE // 200 :] == answer[RATE // 200 :]).all()
+    assert device.events()[-1].position == device.playout.head - len(answer)
+
+
+def test_what_does_not_last_is_restored_without_a_gap():
+    device = duplex(detects_speech=True)
+    device.listen(confirm_ms=10_000)
+    device.playout.write(np.full(65000, 10000, np.int16))
+    out = speak(device, sentence()[: RATE + RATE // 2])
+    out = np.concatenate([out, speak(device, np.zeros(RATE, np.int16))])
+    kinds = [event.kind for event in device.events()]
+    assert kinds[:2] == ["started", "ducked"]
+    assert "cut" not in kinds
+    device.ignore()
+    out = np.concatenate([out, speak(device, np.zeros(2400, np.int16))])
+    assert out.min() == pytest.approx(2512, abs=1)
+    assert out[-1] == 10000
+    assert (device.played, device.generation) == (len(out), 0)
+
+
+def test_listening_needs_a_detector_and_sense():
+    with pytest.raises(ValueError, match="detects_speech"):
+        duplex().listen(confirm_ms=100)
+    device = duplex(detects_speech=True)
+    assert device.detects_speech
+    for wrong in ({"confirm_ms": 9}, {"confirm_ms": 100, "duck_db": 1.0}, {"confirm_ms": 100, "onset_probability": 1.5},
+                  {"confirm_ms": 100, "confirm_probability": -0.1}):  # fmt: skip
+        with pytest.raises(ValueError, match="must be"):
+            device.listen(**wrong)
+
+
+def test_timing_of_the_latest_block():
+    device = duplex()
+    assert device.timing() is None
+    device.process(None, BLOCK)
+    device.process(None, BLOCK)
+    frames, age, *delays = device.timing()
+    assert (frames, delays) == (BLOCK, [0.0, 0.0])
+    assert 0.0 < age < device.timing()[1]
+    assert device.frames == 2 * BLOCK
+    assert device.stats()["p99_callback_us"] >= 1
+    assert device.stats()["max_interval_ms"] > 0.0
+
+
+def test_real_time_priority_is_asked_for_in_the_streams_thread():
+    device = duplex()
+    device.process(None, BLOCK)
+    assert device.priority == "unasked"
+
+    def stream():
+        device.restart()
+        device.process(None, BLOCK)
+
+    thread = threading.Thread(target=stream)
+    thread.start()
+    thread.join()
+    expected = {"granted", "refused"} if sys.platform == "linux" else {"unasked"}
+    assert device.priority in expected
 
 
 def test_the_address_is_the_callback():

@@ -20,6 +20,7 @@ from realtime_voice import (
     ConfigurationError,
     ConnectError,
     ConnectionClosed,
+    Heard,
     Interrupted,
     LocalProtocolError,
     PlayoutStarted,
@@ -40,6 +41,7 @@ from realtime_voice import (
 from realtime_voice import events as ev
 from realtime_voice import session as module
 from realtime_voice.audio.push import PushAudioIO
+from realtime_voice.audio.wire import BargeIn
 from realtime_voice.configuration import session_config
 
 if TYPE_CHECKING:
@@ -573,6 +575,21 @@ async def test_local_speech_interrupts_where_asked(peer: Any) -> None:
         await peer.send("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
         await next_event(session, ev.InputAudioBufferSpeechStarted)
         await peer.nothing()  # the server's word comes second and changes nothing
+
+
+async def test_a_cut_by_the_device_is_told_to_the_server(peer: Any) -> None:
+    talk = Talk(peer)
+    async with talk.session as session:
+        await peer.begin_response("resp_3")
+        await peer.speak("one two three four", 400, response="resp_3")
+        await next_event(session, AgentTranscript, lambda event: event.final)
+        heard = Heard("item_a", 0, 200, 400)
+        session.audio_event(BargeIn("ducked", time=0.0, after_s=0.01, probability=0.9))
+        session.audio_event(BargeIn("cut", time=0.1, after_s=0.12, probability=0.9, heard=(heard,)))
+        assert (await peer.expect("response.cancel"))["response_id"] == "resp_3"
+        assert (await peer.expect("conversation.item.truncate"))["audio_end_ms"] == 200
+        assert (await next_event(session, BargeIn)).action == "ducked"
+        assert (await next_event(session, Interrupted)).heard == "one two"
 
 
 async def test_latency_of_a_turn(peer: Any) -> None:

@@ -16,6 +16,7 @@ from realtime_voice.audio.virtual import VirtualAudioIO
 from realtime_voice.audio.wav import WavWriter, read_wav
 from realtime_voice.audio.wire import (
     AudioEvent,
+    BargeIn,
     DeviceLost,
     DeviceRestored,
     Heard,
@@ -30,6 +31,7 @@ from realtime_voice.audio.wire import (
 __all__ = [
     "AudioEvent",
     "AudioIO",
+    "BargeIn",
     "Clock",
     "Device",
     "DeviceAudioIO",

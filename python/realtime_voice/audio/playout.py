@@ -2,14 +2,14 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from realtime_core.delta import Delta, DeltaDecoder
 from realtime_voice.audio.pace import Pace
-from realtime_voice.audio.wire import AudioEvent, Heard, PlayoutDrained, PlayoutStarted, Wire
+from realtime_voice.audio.wire import AudioEvent, BargeIn, Heard, PlayoutDrained, PlayoutStarted, Wire
 
 if TYPE_CHECKING:
-    from realtime_core.duplex import Duplex
+    from realtime_core.duplex import Duplex, DuplexEvent
 
 BACKLOG_BYTES: Final = 32 * 1024 * 1024
 ITEMS_KEPT: Final = 256
@@ -23,7 +23,9 @@ class _Item:
         self.item_id = item_id
         self.content_index = content_index
         self.received = 0  # samples at the wire's rate
+        self.response_id = ""
         self.segments: list[tuple[int, int]] = []  # ring positions; one pair unless items interleave
+        self.played = 0  # samples of earlier parts
         self.waiting = 0  # bytes in the backlog
         self.ended = False
         self.cut = False
@@ -42,6 +44,24 @@ class _Item:
     def end(self) -> int:
         """Ring position behind the item's last sample; 0 when nothing was placed."""
         return self.segments[-1][1] if self.segments else 0
+
+
+class _Run:
+    """A stretch of the ring that is played without a gap: one sample per frame of the device."""
+
+    __slots__ = ("end", "frame", "start")
+
+    def __init__(self, frame: int, start: int, end: int | None = None) -> None:
+        self.frame = frame
+        self.start = start
+        self.end = end  # None: it goes on
+
+    def reached(self, frame: int | None) -> int:
+        """Position reached before a frame, or in the end."""
+        position = self.start if frame is None else self.start + max(0, frame - self.frame)
+        if self.end is None:
+            return position
+        return self.end if frame is None else min(position, self.end)
 
 
 class Playout:
@@ -81,8 +101,6 @@ class Playout:
         self._wire = wire
         self._clock = clock
         self._decoder = DeltaDecoder(self._ring, rate, wire_format=wire.encoding, wire_rate=wire.rate)
-        self.backlog_bytes = backlog_bytes
-        """How much may wait before `full`."""
         self._backlog: deque[tuple[_Item, memoryview]] = deque()
         self._backlog_bytes = 0
         self._pace = Pace()
@@ -90,8 +108,10 @@ class Playout:
         self._items: OrderedDict[str, _Item] = OrderedDict()
         self._current: _Item | None = None
         self._streaming_cut: set[str] = set()  # cut items whose deltas may still come
-        self._skipped: deque[tuple[int, int]] = deque(maxlen=HISTORY)
-        self._observed: deque[tuple[int, int]] = deque(maxlen=HISTORY)  # (device frames, ring position played)
+        self._cut_responses: set[str] = set()  # that may go on with other items
+        self._generation = duplex.generation
+        self._frames = 0  # the device has asked for
+        self._runs: deque[_Run] = deque([_Run(0, 0, 0)], maxlen=HISTORY)
         self._events: deque[AudioEvent] = deque(maxlen=HISTORY)
         self._observe()
 
@@ -100,24 +120,33 @@ class Playout:
     def feed(self, message: bytes | str) -> Delta | None:
         """Take one whole message; None when it is not output audio.
 
-        Raises ValueError for a malformed audio delta. A delta of an item already cut is returned
-        and not played.
+        Raises ValueError for a malformed audio delta. A delta of an item or response already cut is
+        returned and not played.
         """
+        self._follow()
         delta = self._decoder.feed(message)
         if delta is None:
             return None
-        item = self._item(delta.item_id, delta.content_index)
-        if self._refused(item):
+        if delta.item_id not in self._items and delta.response_id in self._cut_responses:
+            self._refuse()
             return delta
+        item = self._item(delta.item_id, delta.content_index)
+        if item.cut:
+            self._refuse()
+            return delta
+        self._cut_responses.clear()
+        item.response_id = delta.response_id
         item.received += delta.samples
         self._take(item, delta.start, delta.end, delta.pcm)
         return delta
 
     def feed_audio(self, item_id: str, audio_base64: str, content_index: int = 0) -> None:
         """Take the base64 audio of one delta, for hosts that hand over no messages; ValueError when malformed."""
+        self._follow()
         item = self._item(item_id, content_index)
         start, end, pcm = self._decoder.feed_audio(audio_base64)
-        if self._refused(item):
+        if item.cut:
+            self._refuse()
             return
         bytes_per_sample = 2 if self._wire.encoding == "pcm" else 1
         padding = len(audio_base64) - len(audio_base64.rstrip("="))
@@ -146,20 +175,8 @@ class Playout:
         Returns how much was heard of each item not yet played to its end, oldest first.
         """
         self._observe()
-        heard = []
-        for item in self._unfinished():
-            received = self._received_ms(item)
-            heard.append(Heard(item.item_id, item.content_index, self._played_ms(item), received))
-            item.cut = True
-            item.waiting = 0
-            if not item.ended:
-                self._streaming_cut.add(item.item_id)
-        self._backlog.clear()
-        self._backlog_bytes = 0
-        self._current = None
-        self._decoder.reset()
+        heard = self._cut(self._duplex.played, self._sounding)
         self._duplex.flush()
-        self._settle()
         return heard
 
     def played_ms(self, item_id: str) -> int:
@@ -168,7 +185,7 @@ class Playout:
         if item is None:
             return 0
         self._observe()
-        return self._played_ms(item)
+        return self._played_ms(item, self._sounding)
 
     def received_ms(self, item_id: str) -> int:
         """Milliseconds of the item that have arrived; 0 for an item not known."""
@@ -189,11 +206,12 @@ class Playout:
         for item in self._items.values():
             if item.started and not item.drained:
                 item.drained = True
-                end = min(self._last_played(item), self._position())
-                self._tell(PlayoutDrained(item.item_id, self._clock() - self._since(end, self._observed[0])))
+                _, last = self._frames_of(item) or (0, self._sounding)
+                self._tell(PlayoutDrained(item.item_id, self._time_of(min(last, self._sounding))))
 
     def events(self) -> list[AudioEvent]:
         """Playout events since the last call."""
+        self._follow()
         events = list(self._events)
         self._events.clear()
         return events
@@ -209,7 +227,8 @@ class Playout:
         if self._backlog or self._duplex.played < self._ring.head:
             return True
         self._observe()
-        return self._position() < self._ring.head
+        run = self._runs[-1]
+        return self._sounding < run.frame or run.reached(self._sounding) < self._ring.head
 
     @property
     def pace_ppm(self) -> float:
@@ -240,12 +259,9 @@ class Playout:
             self._duplex.expecting = True
         return item
 
-    def _refused(self, item: _Item) -> bool:
-        if not item.cut:
-            return False
+    def _refuse(self) -> None:
         self.late += 1
         self._decoder.reset()
-        return True
 
     def _take(self, item: _Item, start: int, end: int, pcm: bytes | None) -> None:
         item.place(start, end)
@@ -277,86 +293,122 @@ class Playout:
             self._backlog.popleft()
 
     def _settle(self) -> None:
-        # While deltas of a cut item may come the decoder must not write before the item is known.
-        self._decoder.hold = bool(self._backlog or self._streaming_cut)
+        # While deltas of a cut item or response may come the decoder must not write before it is known whose they are.
+        self._decoder.hold = bool(self._backlog or self._streaming_cut or self._cut_responses)
         self._duplex.expecting = bool(self._backlog or self._current is not None)
 
-    def _unfinished(self) -> Iterator[_Item]:
-        played = self._duplex.played
+    def _unfinished(self, played: int) -> Iterator[_Item]:
         for item in self._items.values():
             if not item.cut and not item.drained and not (item.ended and not item.waiting and played >= item.end):
                 yield item
 
+    def _cut(self, played: int, frame: int | None) -> list[Heard]:
+        """Refuse what ends beyond a ring position; return what was heard of it before a frame, or in the end."""
+        heard = []
+        for item in self._unfinished(played):
+            heard.append(Heard(item.item_id, item.content_index, self._played_ms(item, frame), self._received_ms(item)))
+            item.cut = True
+            item.waiting = 0
+            if item.response_id:
+                self._cut_responses.add(item.response_id)
+            if not item.ended:
+                self._streaming_cut.add(item.item_id)
+        self._backlog.clear()
+        self._backlog_bytes = 0
+        self._current = None
+        self._decoder.reset()
+        self._settle()
+        return heard
+
+    # What the device did
+
+    def _follow(self) -> None:
+        """Learn of a cut that the callback made, before anything is written that may belong to what it cut."""
+        if self._duplex.generation != self._generation:
+            self._observe()
+
     def _observe(self) -> None:
-        self._skipped.extend(self._duplex.flushes())
-        frames = int(self._duplex.stats()["frames"])
-        if self._observed and self._observed[-1][0] == frames:
-            self._observed.pop()
-        self._observed.append((frames, self._duplex.played))
-        while len(self._observed) > 2 and self._observed[1][0] < self._sounding:
-            self._observed.popleft()
+        self._frames = self._duplex.frames  # first: all that happened in these frames is told then
+        for event in self._duplex.events():
+            run = self._runs[-1]
+            if event.kind == "started":
+                self._runs.append(_Run(event.frame, event.position))
+            elif event.kind in {"drained", "flushed", "cut"} and run.end is None:
+                run.end = event.position
+            if event.kind == "flushed":
+                self._runs.append(_Run(event.frame, event.jumped_to, event.jumped_to))
+            elif event.kind in {"ducked", "cut", "restored"}:
+                self._barge_in(event)
+
+    def _barge_in(self, event: "DuplexEvent") -> None:
+        action = cast('Literal["ducked", "cut", "restored"]', event.kind)
+        heard: list[Heard] = []
+        if action == "cut":
+            heard = self._cut(event.position, None)
+            self._generation += 1
+            self._duplex.accept(self._generation)
+            self._runs.append(_Run(event.frame, self._ring.head, self._ring.head))  # nothing before it is played
+        time = self._time_of(event.frame)
+        after_s = (event.frame - event.speech) / self._rate
+        self._tell(BargeIn(action, time, after_s, event.probability, tuple(heard)))
 
     @property
     def _sounding(self) -> int:
-        """The device's frame that sounds now; the first two observations enclose it."""
-        return self._observed[-1][0] - round(self.latency_s * self._rate)
+        """The device's frame that sounds now."""
+        return self._frames - round(self.latency_s * self._rate)
 
-    def _position(self) -> int:
-        """Ring position that has reached the speaker, by the last observation.
+    def _time_of(self, frame: int) -> float:
+        """When a frame sounds, on the audio clock."""
+        return self._clock() + (frame - self._sounding) / self._rate
 
-        The device took every frame in turn, silence included; between two observations the ring
-        position grew with the frames until it met the second one.
-        """
-        frames, played = self._observed[0]
-        if len(self._observed) == 1 or self._sounding < frames:
-            return played
-        return min(self._observed[1][1], played + self._sounding - frames)
+    def _frames_of(self, item: _Item) -> tuple[int, int] | None:
+        """Find the frame of the item's first sample played and the one behind its last; None while none was."""
+        frames = [
+            (run.frame + max(start, run.start) - run.start, run.frame + min(end, reached) - run.start)
+            for run in self._runs
+            for reached in (run.reached(self._frames),)
+            for start, end in item.segments
+            if max(start, run.start) < min(end, reached)
+        ]
+        return (frames[0][0], frames[-1][1]) if frames else None
 
-    def _since(self, position: int, observation: tuple[int, int]) -> float:
-        """Seconds since a ring position sounded, counted from an observation that joins it without silence."""
-        frames, played = observation
-        return max(0.0, (self._sounding - frames - (position - played)) / self._rate)
+    def _played(self, item: _Item, frame: int | None) -> int:
+        """Count the samples of the item that sounded before a frame, or in the end."""
+        played = item.played
+        for run in self._runs:
+            reached = run.reached(frame)
+            for start, end in item.segments:
+                played += max(0, min(end, reached) - max(start, run.start))
+        return played
 
-    def _played(self, item: _Item) -> int:
-        """Count the samples of the item that have reached the speaker."""
-        position = self._position()
-        samples = 0
-        for start, end in item.segments:
-            stop = min(end, position)
-            samples += max(0, stop - start)
-            samples -= sum(max(0, min(stop, jump) - max(start, skip)) for skip, jump in self._skipped)
-        return samples
-
-    def _played_ms(self, item: _Item) -> int:
-        return min(self._played(item) * 1000 // self._rate, self._received_ms(item))
+    def _played_ms(self, item: _Item, frame: int | None) -> int:
+        return min(self._played(item, frame) * 1000 // self._rate, self._received_ms(item))
 
     def _received_ms(self, item: _Item) -> int:
         return item.received * 1000 // self._wire.rate
 
     def _note(self) -> None:
-        position = self._position()
-        now = self._clock()
+        """Tell of beginnings and ends that have been heard, and forget what is over."""
+        sounding = self._sounding
+        position = max(run.reached(sounding) for run in self._runs if run.frame <= max(0, sounding))
         for item in self._items.values():
             if item.drained or not item.segments:
                 continue
-            start = item.segments[0][0]
-            if not item.started and position > start and self._played(item) > 0:
+            frames = self._frames_of(item)
+            if not item.started and frames is not None and sounding > frames[0]:
                 item.started = True
-                after = self._observed[min(1, len(self._observed) - 1)]  # silence, if any, came before it
-                self._tell(PlayoutStarted(item.item_id, now - self._since(start, after)))
-            end = self._last_played(item)
-            if position >= end and not item.waiting and (item.ended or item.cut):
+                self._tell(PlayoutStarted(item.item_id, self._time_of(frames[0])))
+            if position >= item.end and not item.waiting and (item.ended or item.cut):
                 item.drained = True
-                if item.started:
-                    before = self._observed[0]  # silence, if any, comes after it
-                    self._tell(PlayoutDrained(item.item_id, now - self._since(end, before)))
+                item.played = self._played(item, sounding)
+                item.segments.clear()
+                if item.started and frames is not None:
+                    self._tell(PlayoutDrained(item.item_id, self._time_of(frames[1])))
+        oldest = min((item.segments[0][0] for item in self._items.values() if item.segments), default=position)
+        while len(self._runs) > 1 and self._runs[1].start <= min(oldest, position) and self._runs[1].frame <= sounding:
+            self._runs.popleft()
 
     def _tell(self, event: AudioEvent) -> None:
         self._events.append(event)
         if self.observer is not None:
             self.observer(event)
-
-    def _last_played(self, item: _Item) -> int:
-        """Ring position where the item's sound ends: behind its last sample, or where a flush stopped it."""
-        start = item.segments[0][0]
-        return min([item.end, *(skip for skip, _ in self._skipped if start <= skip < item.end)])

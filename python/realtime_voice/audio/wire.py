@@ -69,6 +69,21 @@ class PlayoutDrained(msgspec.Struct, frozen=True):
     """Seconds of the audio clock."""
 
 
+class BargeIn(msgspec.Struct, frozen=True):
+    """The user began to speak while the agent did: decided in the device's callback, which has acted already."""
+
+    action: Literal["ducked", "cut", "restored"]
+    """The agent became quieter; was silenced for good; or is as loud as before, for the speech did not last."""
+    time: float
+    """Seconds of the audio clock when that was to be heard first."""
+    after_s: float
+    """Seconds from the first captured sample of the speech to there, without the device's own latency."""
+    probability: float
+    """That the last 10 ms before were speech."""
+    heard: tuple[Heard, ...] = ()
+    """When cut: how much was heard of each item not yet played to its end, oldest first."""
+
+
 class DeviceLost(msgspec.Struct, frozen=True):
     """The sound device stopped; it, or the default, is opened as soon as there is one."""
 
@@ -100,5 +115,12 @@ class MicrophoneSilent(msgspec.Struct, frozen=True):
 
 
 AudioEvent = (
-    SpeechStarted | SpeechStopped | PlayoutStarted | PlayoutDrained | DeviceLost | DeviceRestored | MicrophoneSilent
+    SpeechStarted
+    | SpeechStopped
+    | PlayoutStarted
+    | PlayoutDrained
+    | BargeIn
+    | DeviceLost
+    | DeviceRestored
+    | MicrophoneSilent
 )

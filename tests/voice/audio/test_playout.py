@@ -4,7 +4,7 @@ import base64
 import json
 
 import pytest
-from realtime_voice.audio import Heard, PlayoutDrained, PlayoutStarted, Wire
+from realtime_voice.audio import BargeIn, Heard, PlayoutDrained, PlayoutStarted, Wire
 from realtime_voice.audio.playout import Playout
 
 from realtime_core.duplex import Duplex
@@ -20,7 +20,7 @@ class Device:
         self.rate = rate
         self.time = 0.0
         self.out = b""
-        self.duplex = Duplex(rate, capture_capacity=rate, playout_capacity=round(ring_s * rate))
+        self.duplex = Duplex(rate, capture_capacity=rate, playout_capacity=round(ring_s * rate), detects_speech=True)
         self.playout = Playout(
             self.duplex,
             rate,
@@ -30,19 +30,33 @@ class Device:
             backlog_bytes=backlog_bytes,
         )
 
-    def run(self, ms):
+    def run(self, ms, captured=None):
         for _ in range(ms // 10):
-            self.out += self.duplex.process(None, self.rate // 100)
-            self.time += 0.01
+            self.block(captured)
             self.playout.pump()
 
+    def block(self, captured=None):
+        """Ten milliseconds of which Python does not learn."""
+        frames = self.rate // 100
+        self.out += self.duplex.process(captured and captured[: 2 * frames], frames)
+        self.time += 0.01
 
-def delta(item, pcm, *, content_index=0):
+    def interrupt(self, confirm_ms=50):
+        """Let the user speak until the callback cuts, and Python know nothing."""
+        self.duplex.listen(confirm_ms=confirm_ms, onset_probability=0.0, confirm_probability=0.0)
+        blocks = -(-confirm_ms // 10) + 2
+        for _ in range(blocks):
+            self.block(bytes(self.rate // 50))
+        self.duplex.ignore()
+        return blocks
+
+
+def delta(item, pcm, *, content_index=0, response=None):
     return json.dumps(
         {
             "type": "response.output_audio.delta",
             "event_id": "event_1",
-            "response_id": "resp_1",
+            "response_id": response or f"resp_{item}",
             "item_id": item,
             "output_index": 0,
             "content_index": content_index,
@@ -62,6 +76,7 @@ def test_what_is_fed_is_what_is_played():
     device = Device()
     device.playout.feed(delta("a", tone(100, 7)))
     device.playout.feed(delta("a", tone(100, 8)))
+    device.playout.end_item("a")
     device.run(250)
     assert device.out[: 2 * 200 * 24] == tone(100, 7) + tone(100, 8)
     assert not any(device.out[2 * 200 * 24 + FADE :])
@@ -151,6 +166,7 @@ def test_late_deltas_of_a_cut_item_are_returned_and_not_played():
     device.playout.feed(delta("a", tone(300)))
     device.playout.end_item("a")
     device.playout.feed(delta("b", tone(100, 6)))
+    device.playout.end_item("b")
     device.out = b""
     device.run(250)
     assert device.out[FADE : 2 * 200 * 24] == (tone(100, 5) + tone(100, 6))[FADE:]
@@ -292,3 +308,133 @@ def test_hundreds_of_items_are_forgotten_in_the_end():
         device.run(10)
     assert device.playout.played_ms("item_0") == 0
     assert device.playout.played_ms("item_599") == 10
+
+
+def test_a_cut_by_the_callback_is_told_with_what_was_heard():
+    device = Device(latency_s=0.02)
+    for item in ("a", "b"):
+        device.playout.feed(delta(item, tone(1000)))
+    device.run(200)
+    device.playout.events()
+    device.interrupt(50)
+    assert device.duplex.generation == 1
+    ducked, cut = device.playout.events()
+    assert ducked == BargeIn(
+        "ducked", pytest.approx(0.23, abs=0.001), pytest.approx(0.01, abs=0.003), ducked.probability
+    )
+    assert (cut.action, cut.heard) == ("cut", (Heard("a", 0, 254, 1000), Heard("b", 0, 0, 1000)))
+    assert cut.time == pytest.approx(0.275, abs=0.001)  # 50 ms of speech, 5 ms of fade, the device's own 20 ms
+    assert cut.after_s == pytest.approx(0.055, abs=0.003)
+    assert device.playout.flush() == []
+    assert device.playout.active  # what the device holds
+    device.run(50)
+    assert not device.playout.active
+    assert device.playout.played_ms("a") == 254
+    assert [type(event) for event in device.playout.events()] == [PlayoutDrained]
+
+
+@pytest.mark.parametrize("message", [True, False])
+def test_what_arrives_of_a_cut_answer_while_python_knows_nothing_is_never_heard(message):
+    def feed(item, pcm):
+        if message:
+            device.playout.feed(delta(item, pcm))
+        else:
+            device.playout.feed_audio(item, base64.b64encode(pcm).decode())
+
+    device = Device()
+    feed("a", tone(1000))
+    device.run(100)
+    device.interrupt()
+    for _ in range(200):  # Python is blocked for two seconds
+        device.block()
+    device.out = b""
+    for _ in range(5):  # and goes on with what lay in its socket
+        feed("a", tone(400))
+        device.block()
+    device.playout.end_item("a")
+    feed("b", tone(100, 5))
+    feed("b", tone(100, 6))
+    device.playout.end_item("b")
+    assert not any(device.out)
+    device.run(300)
+    assert device.out.strip(b"\0")[:2] != b"\xe8\x03"
+    start = 5 * 480
+    assert device.out[start + FADE : start + 2 * 200 * 24] == (tone(100, 5) + tone(100, 6))[FADE:]
+    assert device.playout.played_ms("b") == 200
+    assert device.playout.late == 5
+    assert device.duplex.stats()["discarded"] == 0
+
+
+def test_what_is_written_in_the_moment_of_a_cut_is_dropped():
+    device = Device()
+    device.playout.feed(delta("a", tone(500)))
+    device.run(100)
+    device.interrupt()
+    device.duplex.playout.write(tone(500))  # was on its way to the ring when the callback decided
+    device.out = b""
+    device.run(100)
+    assert not any(device.out)
+    device.playout.feed(delta("b", tone(100, 5)))
+    device.playout.end_item("b")
+    device.run(200)
+    assert device.playout.played_ms("b") == 100
+    assert device.out.count(b"\5\0" * 1000) == 2
+    assert not device.playout.active
+
+
+def test_a_cut_drops_the_backlog_and_the_rest_of_the_response():
+    device = Device(ring_s=0.1)
+    device.playout.feed(delta("a", tone(2000), response="resp_1"))
+    device.playout.end_item("a")
+    device.run(50)
+    device.interrupt()
+    device.playout.feed(delta("more", tone(500), response="resp_1"))  # another item of what was cut
+    assert device.playout.late == 1
+    device.out = b""
+    device.run(200)
+    assert not any(device.out)
+    device.playout.feed(delta("next", tone(50, 7), response="resp_2"))
+    device.run(100)
+    assert (device.playout.played_ms("next"), device.playout.played_ms("more")) == (50, 0)
+
+
+def test_a_duck_is_told_and_nothing_is_lost():
+    device = Device()
+    device.playout.feed(delta("a", tone(1000)))
+    device.run(100)
+    device.duplex.listen(confirm_ms=5000, onset_probability=0.0, confirm_probability=0.0)
+    device.run(30, captured=bytes(480))
+    device.duplex.listen(confirm_ms=5000, onset_probability=1.0, confirm_probability=1.0)
+    device.run(870, captured=bytes(480))
+    events = [event for event in device.playout.events() if isinstance(event, BargeIn)]
+    assert [event.action for event in events] == ["ducked", "restored"]
+    assert device.playout.played_ms("a") == 1000
+    assert all(memoryview(device.out).cast("h"))
+
+
+def test_the_end_of_an_item_is_told_to_the_sample():
+    for samples in (1, 239, 241, 4801):
+        device = Device(latency_s=0.013)
+        device.run(50)
+        device.playout.feed(delta("a", b"\1\0" * samples))
+        device.playout.end_item("a")
+        device.run(500)
+        started, drained = device.playout.events()
+        assert started.time == pytest.approx(0.063, abs=1e-9)
+        assert drained.time == pytest.approx(0.063 + samples / RATE, abs=1e-9)
+
+
+def test_a_gap_that_python_slept_through_is_no_part_of_what_was_heard():
+    device = Device(latency_s=0.05)
+    device.playout.feed(delta("a", tone(100)))
+    for _ in range(50):
+        device.block()
+    device.playout.feed(delta("a", tone(100)))
+    for _ in range(30):
+        device.block()
+    device.playout.end_item("a")
+    device.run(10)
+    started, drained = device.playout.events()
+    assert started.time == pytest.approx(0.05)
+    assert drained.time == pytest.approx(0.65)
+    assert device.playout.played_ms("a") == 200

@@ -118,6 +118,7 @@ class Translator:
                 | audio.SpeechStopped()
                 | audio.PlayoutStarted()
                 | audio.PlayoutDrained()
+                | audio.BargeIn()
                 | audio.DeviceLost()
                 | audio.DeviceRestored()
                 | audio.MicrophoneSilent()

@@ -153,7 +153,7 @@ async def test_another_models_speaker(rate: int, channels: int) -> None:
     for at in range(10):
         await output(model.says(loud(rate // 100, channels), f"a{at // 5}"))
     await output(BidiAudioStopEvent("a1"))
-    assert sounding(audio.pull(9600)) == pytest.approx(4800, rel=0.05)
+    assert sounding(audio.pull(9600)) == pytest.approx(4800, abs=300)  # and 5 ms that lead it to silence
     await output.stop()
     assert audio.pull(480) == b""
 
