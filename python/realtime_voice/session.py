@@ -41,18 +41,20 @@ from realtime_voice.errors import (
     SessionTimeout,
     ToolError,
 )
+from realtime_voice.filler import Filler, saying
 from realtime_voice.link import Limits, Link, Owner
 from realtime_voice.protocol import REQUEST_TAG, tool_error
 from realtime_voice.protocol import Event as ProtocolEvent
 from realtime_voice.queues import EventQueue
 from realtime_voice.reconnect import ReconnectPolicy
-from realtime_voice.states import SessionState
+from realtime_voice.states import ResponseState, SessionState
 from realtime_voice.tools import TOOL_TIMEOUT_S, Toolbox
 from realtime_voice.waiter import Waiter
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+    from pathlib import Path
 
     from realtime_core.delta import Delta
     from realtime_voice.audio.base import AudioIO
@@ -78,6 +80,8 @@ STOP_S: Final = 1.5
 CONNECT_TIMEOUT_S: Final = 10.0
 """How long the handshake may take."""
 TOOLS_AT_ONCE: Final = 64
+COMMIT_MS: Final = 100
+"""Less audio than this no server commits."""
 
 _logger = logging.getLogger("realtime_voice.session")
 
@@ -101,7 +105,8 @@ def connect(
     silent_peer: Literal["raise", "warn"] = "raise",
     tool_timeout_s: float = TOOL_TIMEOUT_S,
     local_barge_in: bool = False,
-    filler: str | None = None,
+    greeting: str | None = None,
+    filler: str | Path | None = None,
     filler_after_s: float = FILLER_AFTER_S,
     reconnect: ReconnectPolicy | None = ReconnectPolicy(),  # noqa: B008  frozen
     timeout_s: float | None = None,
@@ -125,13 +130,15 @@ def connect(
     tool_timeout_s: how long a tool may take.
     local_barge_in: let the audio side's own speech detector interrupt, sooner than the server's; for headphones, or
     where the microphone does not hear the speaker.
-    filler: what the agent says ("One moment, please.") when a tool has run in silence for `filler_after_s`.
+    greeting: what the agent says first, before the user has spoken.
+    filler: what the agent says ("One moment, please."), or the path of a short WAV file that is played, when a tool has
+    run in silence for `filler_after_s`.
     reconnect: how a lost connection is replaced, and one whose time is nearly over; None: the session ends with its
     first connection.
     timeout_s: how long a connection may live, where that is less than the server allows.
     clock: what time it is; another than the event loop's is for tests.
 
-    Raises ValueError for what is wrong in the arguments.
+    Raises ValueError for what is wrong in the arguments, AudioFileError for a filler that cannot be read.
     """
     toolbox = Toolbox(tools, timeout_s=tool_timeout_s)
     if endpoint is None:
@@ -158,6 +165,7 @@ def connect(
         configure_timeout_s=configure_timeout_s,
         silent_peer=silent_peer,
         local_barge_in=local_barge_in,
+        greeting=greeting,
         filler=filler,
         filler_after_s=filler_after_s,
         reconnect=reconnect,
@@ -187,7 +195,8 @@ class Session:
         configure_timeout_s: float = 10.0,
         silent_peer: Literal["raise", "warn"] = "raise",
         local_barge_in: bool = False,
-        filler: str | None = None,
+        greeting: str | None = None,
+        filler: str | Path | None = None,
         filler_after_s: float = FILLER_AFTER_S,
         reconnect: ReconnectPolicy | None = ReconnectPolicy(),  # noqa: B008  frozen
         timeout_s: float | None = None,
@@ -202,7 +211,8 @@ class Session:
         """False: the agent goes on speaking when the user does."""
         self.local_barge_in = local_barge_in
         """True: the speech that the audio side detects silences the agent, before the server hears it."""
-        self._filler = filler
+        self._greeting = greeting
+        self._filler = None if filler is None else Filler(filler, wire_out)
         self._filler_after_s = filler_after_s
         self._toolbox = toolbox or Toolbox()
         self._audio = audio
@@ -211,6 +221,9 @@ class Session:
         self._wire_in, self._wire_out = wire_in, wire_out
         self._given_clock = clock
         self._is_user_heard = False  # by the audio side's own detector
+        self._is_key_down = False
+        self._pressed_from: int | None = None  # first sample of what is said while the key is down
+        self._pressed: int | None = None  # samples said while it was, to be committed
         self._link = Link(
             endpoint,
             dict(config),
@@ -319,6 +332,9 @@ class Session:
         await self._link.connect(group)
         if self._configured is not None and not self._configured.done():
             self._configured.set_result(None)
+        if self._greeting:
+            self.protocol.request_response(saying(self._greeting))
+            self._queue_outgoing()
         if self._audio is not None:
             group.create_task(self._capture_all(self._audio), name="realtime capture")
         await self._link.keep(group)
@@ -364,6 +380,12 @@ class Session:
         except StopAsyncIteration:
             self._tell_error()
             raise
+
+    async def events(self) -> AsyncIterator[ev.SessionEvent | AudioEvent]:
+        """Iterate over what happens in the conversation, without the events of the wire, which are passed over."""
+        async for event in self:
+            if isinstance(event, ev.SessionEvent | AudioEvent):
+                yield event
 
     @property
     def dropped_events(self) -> int:
@@ -455,6 +477,68 @@ class Session:
         self._running().request_response(params)
         await self._sent()
 
+    async def say(self, text: str, *, interruptible: bool = True) -> ev.Response:
+        """Have the agent say `text`, word for word as far as a model does that; returns when it has been generated.
+
+        It is part of the conversation. With `interruptible` False the user cannot cut it short, and it returns when it
+        has been heard. Raises what `ask` raises.
+        """
+        if interruptible:
+            return await self.ask(saying(text))
+        async with self.uninterrupted():
+            return await self.ask(saying(text))
+
+    @contextlib.asynccontextmanager
+    async def uninterrupted(self) -> AsyncGenerator[None]:
+        """Let the agent finish what it says within the block, which ends when that has been heard.
+
+        The server is told not to stop its answers either. Raises ConfigurationError when it refuses that.
+        """
+        before, detection = self.allow_interruptions, self.protocol.turn_detection
+        stops = self.protocol.server_interrupts
+        try:
+            self.allow_interruptions = False
+            if stops:
+                await self.update(_interrupting(detection, interrupt=False))
+            yield
+            await self.played()
+        finally:
+            self.allow_interruptions = before
+            if stops and self.is_running:  # not awaited: it is said even when this is cancelled
+                self.protocol.configure({"type": "realtime", **_interrupting(detection, interrupt=True)})
+                self._queue_outgoing()
+
+    async def played(self) -> None:
+        """Wait until nothing is generated and all of it has been heard, or the session is over."""
+        while self.is_running and self._is_speaking:  # noqa: ASYNC110  the device's side has no events
+            await asyncio.sleep(PLAYOUT_LOOK_S)
+
+    async def press(self) -> None:
+        """Push-to-talk: the user begins to speak. Silences the agent, if it may be interrupted.
+
+        For sessions whose server does not look for turns (`turn_detection` None; else LocalProtocolError), and with an
+        audio side in the mode "push_to_talk", or audio that the application sends.
+        """
+        protocol = self._without_turn_detection()
+        if self.allow_interruptions and self._is_speaking:
+            self._interrupt(by_server=False)
+        if self._audio is not None:
+            self._is_key_down = True
+            self._audio.talking = True
+        else:
+            protocol.send(ev.InputAudioBufferClear())
+        await self._sent()
+
+    async def release(self) -> None:
+        """Push-to-talk: the user has spoken; what was said is committed and answered, unless it was only a tap."""
+        protocol = self._without_turn_detection()
+        if self._audio is not None:
+            self._audio.talking = False  # its last chunk comes with the next hop, and the end of speech behind it
+            return
+        protocol.send(ev.InputAudioBufferCommit())
+        protocol.request_response()
+        await self._sent()
+
     async def ask(self, params: ev.ResponseParams | Mapping[str, Any]) -> ev.Response:
         """Ask for a response and wait for it to end; with `conversation: "none"` beside the conversation.
 
@@ -537,7 +621,21 @@ class Session:
         await self._sent()
         return interrupted
 
+    def _without_turn_detection(self) -> ClientProtocol:
+        protocol = self._running()
+        if protocol.turn_detection is not None:
+            raise LocalProtocolError(
+                "push-to-talk needs a server that does not look for turns: "
+                "connect(config={'audio': {'input': {'turn_detection': None}}})"
+            )
+        return protocol
+
     # --- what is known ---
+
+    @property
+    def audio(self) -> AudioIO | None:
+        """The microphone and speaker, with `muted`, `talking` and `volume`."""
+        return self._audio
 
     @property
     def protocol(self) -> ClientProtocol:
@@ -600,6 +698,10 @@ class Session:
         self._events.put(event)
         if isinstance(event, SpeechStarted | SpeechStopped):
             self._is_user_heard = isinstance(event, SpeechStarted)
+        if isinstance(event, SpeechStarted) and self._is_key_down:
+            self._pressed_from, self._is_key_down = event.sample, False
+        if isinstance(event, SpeechStopped) and self._pressed_from is not None:
+            self._pressed, self._pressed_from = event.sample - self._pressed_from, None
         match event:
             case SpeechStarted() if self.local_barge_in and self.allow_interruptions and self.is_running:
                 self._interrupt(by_server=False)
@@ -624,10 +726,22 @@ class Session:
             for _, message in chunks:
                 self._link.send_chunk(message)
             self._take_audio_events()
+            if self._pressed is not None:
+                self._commit_pressed(self._pressed)
             await self._link.room()
         while True:  # the input has ended, the speaker has not
             self._take_audio_events()
             await asyncio.sleep(PLAYOUT_LOOK_S)
+
+    def _commit_pressed(self, samples: int) -> None:
+        """Commit what was said while the key was down, all of which has been sent."""
+        self._pressed = None
+        if samples * 1000 < COMMIT_MS * self._wire_in.rate:
+            self.protocol.send(ev.InputAudioBufferClear())
+        else:
+            self.protocol.send(ev.InputAudioBufferCommit())
+            self.protocol.request_response()
+        self._queue_outgoing()
 
     def _interrupt(self, *, by_server: bool) -> list[ev.Interrupted]:
         return self._interrupted([] if self._playout is None else self._playout.flush(), by_server=by_server)
@@ -676,9 +790,16 @@ class Session:
         if self._playout is not None:
             self._playout.end_item(item_id)
 
+    @property
+    def _is_playing(self) -> bool:
+        return self._playout is not None and self._playout.active
+
+    @property
+    def _is_speaking(self) -> bool:
+        return self._is_playing or self.protocol.response is not ResponseState.IDLE
+
     def _is_busy(self) -> bool:
-        is_playing = self._playout is not None and self._playout.active
-        return is_playing or self._is_user_heard or bool(self._waiters)
+        return self._is_playing or self._is_user_heard or bool(self._waiters)
 
     def _read(self, message: bytes) -> Sequence[ProtocolEvent]:
         now = self._link.clock.time()
@@ -703,6 +824,8 @@ class Session:
                 self._playout.end_item(item_id)
             case ev.ResponseOutputItemDone(item=item) if self._playout is not None:
                 self._playout.end_item(item.id or "")
+            case ev.ResponseCreated() if self._filler is not None:
+                self._filler.hush()
             case ev.ToolCall():
                 self._begin_tool(event)
             case ev.Error(error=error):
@@ -724,7 +847,7 @@ class Session:
     async def _run_tool(self, call: ev.ToolCall) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        filler = loop.call_later(self._filler_after_s, self._fill) if self._filler else None
+        filler = loop.call_later(self._filler_after_s, self._fill, self._filler) if self._filler else None
         try:
             output, is_error = (
                 await self._toolbox.call(call.name, call.arguments, lambda v: self._progress(call, v)),
@@ -742,14 +865,15 @@ class Session:
         if call.call_id in self._tool_tasks:
             self._events.put(ev.ToolProgress(call_id=call.call_id, name=call.name, value=value))
 
-    def _fill(self) -> None:
-        """Break the silence while a tool runs: have the filler said beside the conversation."""
-        if self.protocol.is_quiet and not (self._playout is not None and self._playout.active):
-            instructions = f"Say only this, in the language of the conversation: {self._filler}"
-            self.protocol.request_response(
-                {"conversation": "none", "instructions": instructions, "tool_choice": "none"}, again=False
-            )
+    def _fill(self, filler: Filler) -> None:
+        """Break the silence while a tool runs."""
+        if not self.protocol.is_quiet or self._is_playing:
+            return
+        if filler.text:
+            self.protocol.request_response(filler.params, again=False)
             self._queue_outgoing()
+        elif self._playout is not None:
+            filler.play(self._playout)
 
     def _end_tool(
         self, call: ev.ToolCall, output: str, *, is_error: bool, duration_s: float, respond: bool | None = None
@@ -779,6 +903,11 @@ def _audio_of(event: ev.ClientEvent | Mapping[str, Any]) -> bytes | None:
     if not isinstance(event, ev.WireEvent) and event.get("type") == "input_audio_buffer.append":
         return base64.b64decode(event.get("audio") or "", validate=True)
     return None
+
+
+def _interrupting(detection: Mapping[str, Any] | None, *, interrupt: bool) -> dict[str, Any]:
+    """Return the configuration in which the server stops its answer when it hears the user, or does not."""
+    return {"audio": {"input": {"turn_detection": {**(detection or {}), "interrupt_response": interrupt}}}}
 
 
 def _as_event(delta: Delta) -> ev.ResponseOutputAudioDelta:

@@ -72,6 +72,7 @@ class EngineAudioIO(ABC):
         self._echo: EchoControl | None = None
         self._behind_capture = 0  # samples that echo control has taken and not given back yet
         self._input_latency_s = 0.0
+        self._heard_at = 0.0  # time of the last event of speech
         self._chunks: deque[tuple[int, bytes]] = deque()
         self._events: deque[AudioEvent] = deque(maxlen=EVENTS_WAITING)
         self.observer: Callable[[AudioEvent], object] | None = None
@@ -89,6 +90,7 @@ class EngineAudioIO(ABC):
             self._ended = False
             self._failure = None
             self._awake.clear()
+            self._heard_at = 0.0
             self._chunks.clear()
             try:
                 await self._open()
@@ -248,6 +250,7 @@ class EngineAudioIO(ABC):
         captured_at = self._clock.time() - self._input_latency_s - self._behind_capture / self.duplex.rate
         for name, sample in self.gate.events():
             time = captured_at - (self.gate.position - sample) / self.gate.wire_rate
+            self._heard_at = time = max(self._heard_at, time)  # in order, also faster than real time
             self._tell((SpeechStarted if name == "speech_started" else SpeechStopped)(sample, time))
 
     def _tell(self, event: AudioEvent) -> None:
