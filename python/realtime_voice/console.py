@@ -4,11 +4,20 @@ import os
 import sys
 from typing import Final, TextIO
 
-from realtime_voice.audio.wire import PlayoutDrained, PlayoutStarted, SpeechStarted, SpeechStopped
+from realtime_voice.audio.portaudio import SILENT
+from realtime_voice.audio.wire import (
+    DeviceLost,
+    DeviceRestored,
+    MicrophoneSilent,
+    PlayoutDrained,
+    PlayoutStarted,
+    SpeechStarted,
+    SpeechStopped,
+)
 from realtime_voice.events import AgentTranscript, Interrupted, ToolCall, ToolResult, TurnLatency, UserTranscript
 from realtime_voice.timeline import call
 
-COLORS: Final = {"you": "34", "agent": "32", "tool": "33", "cut": "31", "latency": "2", "": "2"}
+COLORS: Final = {"you": "34", "agent": "32", "tool": "33", "cut": "31", "device": "31", "latency": "2", "": "2"}
 METER: Final = "▁▂▃▄▅▆▇█"
 METER_FLOOR_DB: Final = -48.0
 
@@ -47,6 +56,13 @@ class Console:
                 self.line("agent", "▶ speaks", at)
             case PlayoutDrained(time=at):
                 self.line("agent", "■ silent", at)
+            case DeviceLost(reason=reason, time=at):
+                self.line("device", f"lost: {reason}; looking for another", at)
+            case DeviceRestored(microphone=microphone, speaker=speaker, missed_ms=missed, time=at):
+                names = " and ".join(dict.fromkeys(name for name in (microphone, speaker) if name))
+                self.line("device", f"there again: {names}, after {missed / 1000:.1f} s", at)
+            case MicrophoneSilent(microphone=name, time=at):
+                self.line("device", f"{name} gives nothing but zeros: {SILENT}", at)
             case AgentTranscript(item_id=item_id, text=text, final=True) if item_id not in self._cut:
                 self.line("agent", f"“{text.strip()}”", time)
             case Interrupted(item_id=item_id, played_ms=played, received_ms=received, heard=heard):

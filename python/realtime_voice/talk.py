@@ -16,6 +16,7 @@ import msgspec
 
 from realtime_voice import endpoint
 from realtime_voice.audio import AudioEvent, DeviceAudioIO, FileAudioIO, SplitAudioIO
+from realtime_voice.audio.device import Latency
 from realtime_voice.audio.echo import NoiseSuppression
 from realtime_voice.audio.engine import EngineAudioIO
 from realtime_voice.audio.portaudio import INSTEAD
@@ -72,6 +73,9 @@ class TalkOptions(msgspec.Struct, kw_only=True):
     """A WAV file, "mic" or "none"."""
     output: str = "speaker"
     """A WAV file, "speaker" or "none"."""
+    input_device: int | str | None = None
+    output_device: int | str | None = None
+    latency: Latency | None = None
     record: str | None = None
     echo_control: Literal["auto", "webrtc", "off"] = "auto"
     noise_suppression: NoiseSuppression | None = None
@@ -482,6 +486,9 @@ def open_audio(options: TalkOptions) -> Audio:
     mic, speaker = options.input == "mic", options.output == "speaker"
     if mic and speaker:
         return DeviceAudioIO(
+            input_device=options.input_device,
+            output_device=options.output_device,
+            latency=options.latency,
             record=options.record,
             hangover_ms=HANGOVER_MS,
             echo_control=None if options.echo_control == "off" else options.echo_control,
@@ -489,6 +496,13 @@ def open_audio(options: TalkOptions) -> Audio:
         )
     if options.echo_control == "webrtc" or options.noise_suppression:
         raise ValueError("--echo-control needs --input mic and --output speaker: only they hear each other")
+    for option, name, used in (
+        ("--input-device", options.input_device, mic),
+        ("--output-device", options.output_device, speaker),
+        ("--latency", options.latency, mic or speaker),
+    ):
+        if name is not None and not used:
+            raise ValueError(f"{option} is for a sound device: leave it out, or use --input mic, --output speaker")
     microphone = None if options.input in {"mic", "none"} else options.input
     output = None if options.output in {"speaker", "none"} else options.output
     if not mic and not speaker:
@@ -501,10 +515,17 @@ def open_audio(options: TalkOptions) -> Audio:
         )
     if mic:
         return SplitAudioIO(
-            DeviceAudioIO(output_device=False, hangover_ms=HANGOVER_MS), FileAudioIO(None, output, linger_s=None)
+            DeviceAudioIO(
+                input_device=options.input_device,
+                output_device=False,
+                latency=options.latency,
+                hangover_ms=HANGOVER_MS,
+            ),
+            FileAudioIO(None, output, linger_s=None),
         )
     return SplitAudioIO(
-        FileAudioIO(microphone, linger_s=None, hangover_ms=HANGOVER_MS), DeviceAudioIO(input_device=False)
+        FileAudioIO(microphone, linger_s=None, hangover_ms=HANGOVER_MS),
+        DeviceAudioIO(input_device=False, output_device=options.output_device, latency=options.latency),
     )
 
 

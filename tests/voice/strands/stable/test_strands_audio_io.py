@@ -254,7 +254,18 @@ async def test_the_seed_options_reach_the_device(monkeypatch: pytest.MonkeyPatch
     source = side.input()
     await source.start(BidiAgent(model=OtherModel(16000, 24000)))
     await source.stop()
-    assert opened == [{"input_device": 1, "output_device": 2, "block_s": 0.03}]
+    side = BidiAudioIO(input_device="jabra", latency="low")
+    source = side.input()
+    await source.start(BidiAgent(model=OtherModel(16000, 24000)))
+    await source.stop()
+    assert opened == [
+        {"input_device": 1, "output_device": 2, "latency": None, "block_s": 0.03},
+        {"input_device": "jabra", "output_device": None, "latency": "low", "block_s": None},
+    ]
+    with pytest.raises(ValueError, match="both choose the device"):
+        BidiAudioIO(output_device="jabra", output_device_index=1)
+    with pytest.raises(ValueError, match="latency belong to the sound devices"):
+        BidiAudioIO(audio=PushAudioIO(), latency="low")
 
 
 async def test_echo_options_reach_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
