@@ -221,11 +221,14 @@ async def main() -> None:
     arguments.add_argument("--block-ms", type=float, default=20.0)
     arguments.add_argument("--no-realtime", action="store_true", help="leave the priority of audio threads alone")
     arguments.add_argument("--json", type=Path, help="write the numbers there")
+    arguments.add_argument("--only", choices=("gaps", "latency"), help="one of the tables")
     options = arguments.parse_args()
-    results = {
-        "gaps": await gap_table(options.seconds, options.runs, options.block_ms / 1e3, not options.no_realtime),
-        "latency": await latency_table(5 * options.runs),
-    }
+    results = {}
+    if options.only != "latency":
+        block_s, urgent = options.block_ms / 1e3, not options.no_realtime
+        results["gaps"] = await gap_table(options.seconds, options.runs, block_s, urgent)
+    if options.only != "gaps":
+        results["latency"] = await latency_table(5 * options.runs)
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
 

@@ -25,7 +25,8 @@ LEAST_BLOCK_S: Final = 0.0025
 BLOCKS_OF_LATENCY: Final = 3
 """On Linux: a third of the latency is the length that PortAudio and ALSA run in. Blocks of another are packed anew,
 and a stream of both sides then begins with a click of stale memory."""
-DELAYS_AVERAGED: Final = 10
+LEAP_S: Final = 0.1
+"""A device that tells of a longer way than before by more than this was starved or changed."""
 
 BLOCKS_TO_DEATH: Final = 3
 DEAD_S: Final = 0.3
@@ -108,6 +109,7 @@ class DeviceAudioIO(TickedAudioIO):
         # By name from now on: numbers change when devices come and go.
         self._names = tuple(side and side.device.name for side in choice)
         self._lost_at = None
+        self._sounding = 0.0
         self._use(await in_thread(self._opened, choice))
 
     def _choose(self, wanted: tuple[int | str | Literal[False] | None, ...]) -> Choice:
@@ -123,9 +125,7 @@ class DeviceAudioIO(TickedAudioIO):
     def _use(self, streams: Streams) -> None:
         self._streams = streams
         self._input_latency_s = streams.input_latency_s
-        # A block's first sample sounds one latency after the device took it: count from its middle.
-        self.playout.latency_s = streams.output_latency_s + self._block_s / 2
-        self._output_delay_s = 0.0
+        self.playout.measure = self._ahead
         self._blocks = streams.blocks
         self._started = False
         self._still = [0.0, 0.0]
@@ -154,7 +154,6 @@ class DeviceAudioIO(TickedAudioIO):
     def _hop(self) -> None:
         now = self._clock.time()
         if self._streams is not None:
-            self._follow_delay()
             reason = self._ailing(self._streams, now)
             if reason:
                 self._lose(self._streams, reason)
@@ -184,14 +183,21 @@ class DeviceAudioIO(TickedAudioIO):
             return "it was unplugged or its sound server ended"
         return ""
 
-    def _follow_delay(self) -> None:
-        """Believe what the device measures more than what it promised; a stream of both sides may be blocks off."""
-        measured = float(self.duplex.stats()["output_delay_s"])
-        if not measured:
-            return
-        self._output_delay_s += (measured - self._output_delay_s) / (DELAYS_AVERAGED if self._output_delay_s else 1)
-        if not self.playout.active:  # while something sounds its account goes forward only
-            self.playout.latency_s = self._output_delay_s + self._block_s / 2
+    def _ahead(self, frames: int) -> float:
+        """Seconds by which a count of frames the device has asked for is ahead of what sounds now.
+
+        The device tells at every block how long its first frame takes until it sounds, and that is believed more than
+        the latency it promised, from which a stream of both sides may be blocks off. A callback that came late is told
+        of a shorter time, so both together are steady. What was heard only grows.
+        """
+        rate, timing = self.duplex.rate, self.duplex.timing()
+        if self._streams is not None and timing is not None:
+            before, age_s, _, delay_s = timing
+            delay_s = delay_s or self._streams.output_latency_s
+            sounding = before + (min(age_s, self._block_s) - delay_s) * rate
+            if sounding > self._sounding or sounding < self._sounding - LEAP_S * rate:
+                self._sounding = sounding
+        return (frames - self._sounding) / rate
 
     def _notice(self, captured: bytes) -> None:
         """Tell of a microphone that has given nothing but zeros since it was opened; real ones always rustle."""

@@ -94,7 +94,9 @@ class Playout:
         self.observer: Callable[[AudioEvent], object] | None = None
         """Called with each event as it happens, whoever takes it from `events`."""
         self.latency_s = latency_s
-        """Seconds from the device's taking a sample to the speaker's sounding it."""
+        """Seconds by which the device's count of frames is ahead of what sounds."""
+        self.measure: Callable[[int], float] | None = None
+        """Tells `latency_s` of that many frames, for a device that knows better than by a constant."""
         self._duplex = duplex
         self._ring = duplex.playout
         self._rate = rate
@@ -329,6 +331,8 @@ class Playout:
 
     def _observe(self) -> None:
         self._frames = self._duplex.frames  # first: all that happened in these frames is told then
+        if self.measure is not None:
+            self.latency_s = self.measure(self._frames)
         for event in self._duplex.events():
             run = self._runs[-1]
             if event.kind == "started":

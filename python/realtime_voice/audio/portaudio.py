@@ -205,6 +205,7 @@ class Streams:
                 self._open(self._bridge.callback_address, None, speaker)
             else:
                 self._open(self._bridge.callback_address, microphone, speaker)
+            duplex.restart()
             for stream in self._streams:
                 stream.start()
         except _sounddevice().PortAudioError as error:
