@@ -5,6 +5,7 @@
 #include "rc_duplex.h"
 
 #include "rc_conceal.h"
+#include "rc_echo.h"
 #include "rc_memory.h"
 #include "rc_pcm.h"
 #include "rc_vad.h"
@@ -44,7 +45,8 @@ struct rc_duplex {
     rc_duplex_config config;
     rc_ring *capture, *playout, *tap;
     rc_conceal *conceal;
-    rc_vad *vad; /* NULL: no barge-in */
+    rc_vad *vad;   /* NULL: no barge-in */
+    rc_echo *echo; /* NULL: all speech is the user's */
     size_t fade; /* frames */
 
     /* Set by others, read by the callback. Relaxed: each is a value for itself. */
@@ -158,8 +160,10 @@ rc_duplex *rc_duplex_new(const rc_duplex_config *config)
     d->tap = config->tap_capacity > 0 ? rc_ring_new(config->tap_capacity * 2) : NULL;
     d->conceal = rc_conceal_new(config->rate);
     d->vad = config->detects_speech ? rc_vad_new(config->rate, NULL) : NULL;
+    d->echo = config->detects_speech && config->checks_echo ? rc_echo_new(config->rate) : NULL;
     if (d->capture == NULL || d->playout == NULL || (config->tap_capacity > 0 && d->tap == NULL) ||
-        d->conceal == NULL || (config->detects_speech && d->vad == NULL)) {
+        d->conceal == NULL || (config->detects_speech && d->vad == NULL) ||
+        (config->detects_speech && config->checks_echo && d->echo == NULL)) {
         rc_duplex_free(d);
         return NULL;
     }
@@ -175,6 +179,7 @@ void rc_duplex_free(rc_duplex *d)
     rc_ring_free(d->tap);
     rc_conceal_free(d->conceal);
     rc_vad_free(d->vad);
+    rc_echo_free(d->echo);
     rc_lines_free(d);
 }
 
@@ -423,11 +428,14 @@ static void decide(rc_duplex *d, float probability)
     }
 }
 
-static void listen(rc_duplex *d, const int16_t *captured, size_t frames)
+static void listen(rc_duplex *d, const int16_t *captured, const int16_t *played, size_t frames)
 {
-    float probability;
-    if (rc_vad_process(d->vad, &probability, captured, frames) > 0)
-        decide(d, probability);
+    float speech, somebody = 1;
+    size_t hops = rc_vad_process(d->vad, &speech, captured, frames);
+    if (d->echo != NULL)
+        rc_echo_process(d->echo, &somebody, captured, played, frames); /* its hops are the detector's */
+    if (hops > 0)
+        decide(d, speech < somebody ? speech : somebody);
 }
 
 static int is_listening(rc_duplex *d)
@@ -478,7 +486,7 @@ static void run_slice(rc_duplex *d, const int16_t *input, int16_t *output, size_
             count(&d->tap_overruns, frames);
     }
     if (listening)
-        listen(d, captured, frames);
+        listen(d, captured, played, frames);
     d->peaks[0] = larger(d->peaks[0], rc_pcm_peak(captured, frames));
     d->peaks[1] = larger(d->peaks[1], rc_pcm_peak(played, frames));
 }
@@ -487,6 +495,8 @@ static void begin_stream(rc_duplex *d)
 {
     set(&d->starting, 0);
     d->entered_before = 0;
+    if (d->echo != NULL)
+        rc_echo_reset(d->echo); /* another device has another delay, in another place */
     if (d->config.prioritize != NULL)
         set(&d->priority, d->config.prioritize() == 0 ? RC_DUPLEX_PRIORITY_GRANTED : RC_DUPLEX_PRIORITY_REFUSED);
 }

@@ -33,6 +33,7 @@ typedef struct {
     size_t playout_capacity;    /* samples */
     size_t tap_capacity;        /* pairs; 0: no tap */
     int detects_speech;         /* makes the detector that barge-in needs */
+    int checks_echo;            /* and a check that it is not what is played that is captured */
     /* Makes the calling thread a real-time one; 0: done. NULL: never asked. See rc_duplex_restart(). */
     int (*prioritize)(void);
 } rc_duplex_config;
@@ -89,7 +90,8 @@ uint64_t rc_duplex_played(const rc_duplex *duplex);
  *
  * Speech captured while something is played, or expected to be, ducks it within 5 ms. `confirm_ms`
  * of speech, less what was not speech in between, cut it: the callback jumps over all that is
- * queued. When the speech does not last, playing comes back to its level within 100 ms.
+ * queued. When the speech does not last, playing comes back to its level within 100 ms. Where
+ * echo is checked a hop is speech as far as it is both: speech, and not what is played (rc_echo).
  *
  * What the writer adds after a cut may still belong to what was cut, since it learns of the cut
  * later. So every cut begins a generation, and until the writer has accepted it, all it writes is

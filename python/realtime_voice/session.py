@@ -128,8 +128,8 @@ def connect(
     configure_timeout_s: how long the server may take to accept the configuration; then `silent_peer` "raise" raises
     SessionTimeout in `start`, and "warn" logs a line and goes on.
     tool_timeout_s: how long a tool may take.
-    local_barge_in: let the audio side's own speech detector interrupt, sooner than the server's; for headphones, or
-    where the microphone does not hear the speaker.
+    local_barge_in: let the events of the audio side's speech detector interrupt; for audio sides that cannot decide in
+    their own callback (see `BargeInOptions`), where the microphone does not hear the speaker.
     greeting: what the agent says first, before the user has spoken.
     filler: what the agent says ("One moment, please."), or the path of a short WAV file that is played, when a tool has
     run in silence for `filler_after_s`.
@@ -207,8 +207,7 @@ class Session:
             raise ValueError(f"filler_after_s must be above 0, got {filler_after_s}")
         self.endpoint = endpoint
         self.model = model
-        self.allow_interruptions = True
-        """False: the agent goes on speaking when the user does."""
+        self._allow_interruptions = True
         self.local_barge_in = local_barge_in
         """True: the speech that the audio side detects silences the agent, before the server hears it."""
         self._greeting = greeting
@@ -683,6 +682,21 @@ class Session:
 
     # --- audio ---
 
+    @property
+    def allow_interruptions(self) -> bool:
+        """False: the agent goes on speaking when the user does."""
+        return self._allow_interruptions
+
+    @allow_interruptions.setter
+    def allow_interruptions(self, allow: bool) -> None:
+        self._allow_interruptions = allow
+        if self._playout is not None:
+            self._playout.interruptible = allow
+
+    @property
+    def _heeds_server(self) -> bool:
+        return self._allow_interruptions and (self._playout is None or self._playout.heeds_server)
+
     def attach_playout(self, playout: Playout | None, *, tell: bool = False) -> None:
         """Play the agent's audio there; None: no longer. With `tell` its deltas are yielded as events all the same.
 
@@ -690,6 +704,8 @@ class Session:
         server is told its played position. The host hands its events to `audio_event`.
         """
         self._playout = playout
+        if playout is not None:
+            playout.interruptible = self._allow_interruptions
         self._tells_audio = tell
         self.protocol.latency.awaits_playout = playout is not None
 
@@ -818,7 +834,7 @@ class Session:
             if waiter.take(event):
                 break
         match event:
-            case ev.InputAudioBufferSpeechStarted() if self.allow_interruptions:
+            case ev.InputAudioBufferSpeechStarted() if self._heeds_server:
                 self._interrupt(by_server=True)
             case ev.ResponseOutputAudioDone(item_id=item_id) if self._playout is not None:
                 self._playout.end_item(item_id)

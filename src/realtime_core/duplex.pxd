@@ -15,6 +15,7 @@ cdef extern from "rc_duplex.h" nogil:
         size_t playout_capacity
         size_t tap_capacity
         int detects_speech
+        int checks_echo
         int (*prioritize)() noexcept
 
     ctypedef struct rc_stream_time:
@@ -120,6 +121,7 @@ cdef class Duplex:
     cdef readonly int capture_channels
     cdef readonly int playout_channels
     cdef readonly bint detects_speech
+    cdef readonly bint checks_echo
     cdef readonly Ring capture
     cdef readonly Ring playout
     cdef readonly Ring tap

@@ -47,7 +47,8 @@ class Duplex:
     to the Duplex goes; its rings may outlive it.
 
     Nothing that begins or ends in mid-air clicks, a short underrun is concealed, and with
-    `detects_speech` the callback can let the user barge in (`listen`).
+    `detects_speech` the callback can let the user barge in (`listen`); with `checks_echo` it
+    does not take what the microphone hears of the speaker for the user (`EchoCheck`).
 
     Capture is mixed down to one channel, playout is given to every channel. Raises ValueError for
     a rate outside 8000 to 192000 Hz, channels outside 1 to 32 and capacities (in samples, of the
@@ -64,6 +65,7 @@ class Duplex:
         playout_capacity: int,
         tap_capacity: int = 0,
         detects_speech: bool = False,
+        checks_echo: bool = False,
     ) -> Self: ...
     @property
     def rate(self) -> int:
@@ -80,6 +82,10 @@ class Duplex:
     @property
     def detects_speech(self) -> bool:
         """Whether there is a detector for `listen`."""
+
+    @property
+    def checks_echo(self) -> bool:
+        """Whether what is played is told from the user."""
 
     @property
     def capture(self) -> Ring:

@@ -73,6 +73,7 @@ cdef class Duplex:
         Py_ssize_t playout_capacity,
         Py_ssize_t tap_capacity=0,
         bint detects_speech=False,
+        bint checks_echo=False,
     ):
         _check("rate", rate, 8000, 192000)
         _check("capture_channels", capture_channels, 1, _MAX_CHANNELS)
@@ -88,6 +89,7 @@ cdef class Duplex:
         config.playout_capacity = <size_t> playout_capacity
         config.tap_capacity = <size_t> tap_capacity
         config.detects_speech = detects_speech
+        config.checks_echo = checks_echo
         config.prioritize = prioritize
         self.handle = _Handle()
         self.handle.duplex = self.duplex = rc_duplex_new(&config)
@@ -97,6 +99,7 @@ cdef class Duplex:
         self.capture_channels = <int> capture_channels
         self.playout_channels = <int> playout_channels
         self.detects_speech = detects_speech
+        self.checks_echo = detects_speech and checks_echo
         self.capture = Ring.borrow(rc_duplex_capture(self.duplex), self.handle)
         self.playout = Ring.borrow(rc_duplex_playout(self.duplex), self.handle)
         if tap_capacity > 0:

@@ -13,7 +13,7 @@ enum { RATE = 48000, BLOCK = 480, FADE = RATE / 200 };
 
 static rc_duplex *new_duplex(unsigned channels, size_t capacity)
 {
-    rc_duplex_config config = {RATE, channels, channels, capacity, capacity, capacity, 0, NULL};
+    rc_duplex_config config = {RATE, channels, channels, capacity, capacity, capacity, 0, 0, NULL};
     rc_duplex *duplex = rc_duplex_new(&config);
     CHECK(duplex != NULL);
     return duplex;
@@ -47,7 +47,7 @@ static int largest_step(const int16_t *samples, size_t count)
 
 static void configuration_is_checked(void)
 {
-    rc_duplex_config good = {RATE, 1, 2, 100, 100, 0, 0, NULL}, bad;
+    rc_duplex_config good = {RATE, 1, 2, 100, 100, 0, 0, 0, NULL}, bad;
     rc_duplex *duplex = rc_duplex_new(&good);
     CHECK(duplex != NULL && rc_duplex_tap(duplex) == NULL);
     rc_duplex_free(duplex);
@@ -341,7 +341,7 @@ static int refuse(void)
 static void priority_is_asked_for_once_per_stream(void)
 {
     int16_t out[BLOCK];
-    rc_duplex_config config = {RATE, 1, 1, 512, 512, 0, 0, grant};
+    rc_duplex_config config = {RATE, 1, 1, 512, 512, 0, 0, 0, grant};
     for (int turn = 0; turn < 2; turn++) {
         rc_duplex *duplex = rc_duplex_new(&config);
         asked = 0;
@@ -429,7 +429,7 @@ static void when(size_t *ducked, size_t *cut)
 
 static rc_duplex *new_listener(void)
 {
-    rc_duplex_config config = {RATE, 1, 1, 4 * RATE, 4 * RATE, 4 * RATE, 1, NULL};
+    rc_duplex_config config = {RATE, 1, 1, 4 * RATE, 4 * RATE, 4 * RATE, 1, 0, NULL};
     rc_duplex *duplex = rc_duplex_new(&config);
     CHECK(duplex != NULL);
     rc_duplex_set_barge_in(duplex, &barge_in);
@@ -583,7 +583,7 @@ static void speech_while_nothing_is_played_means_nothing(void)
     CHECK(rc_duplex_generation(duplex) == 0);
     expect_nothing(duplex);
     rc_duplex_free(duplex);
-    rc_duplex_config deaf = {RATE, 1, 1, 4096, 4 * RATE, 0, 0, NULL}; /* without a detector nothing happens */
+    rc_duplex_config deaf = {RATE, 1, 1, 4096, 4 * RATE, 0, 0, 0, NULL}; /* without a detector nothing happens */
     duplex = rc_duplex_new(&deaf);
     rc_duplex_set_barge_in(duplex, &barge_in);
     rc_duplex_set_expecting(duplex, 1);
@@ -638,6 +638,44 @@ static void a_flush_confirms(void)
     rc_duplex_free(duplex);
 }
 
+/* The speaker stands beside the microphone. Without the check the answer cuts itself; with it nobody
+ * does until the user speaks, over the echo. Returns when it was cut, 0: never. */
+static uint64_t cut_in_a_room(int checks_echo, int user_speaks)
+{
+    enum { LENGTH = 9 * RATE, LATER = RATE * 30 / 1000, USER = 6 * RATE };
+    static int16_t answer[LENGTH], user[RATE], in[LENGTH + RATE], out[LENGTH + RATE];
+    rc_duplex_config config = {RATE, 1, 1, 16 * RATE, 16 * RATE, 0, 1, checks_echo, NULL};
+    rc_duplex *duplex = rc_duplex_new(&config);
+    rc_duplex_event event;
+    uint64_t random = 3, cut = 0;
+    make_voice(answer, LENGTH, RATE);
+    make_voice(user, RATE, RATE * 4 / 5); /* a higher one */
+    for (size_t n = 0; n < LENGTH; n++) /* it speaks in words */
+        answer[n] = (int16_t)(n / (RATE / 5) % 3 == 2 ? 0 : answer[n]);
+    rc_duplex_set_barge_in(duplex, &barge_in);
+    rc_duplex_set_expecting(duplex, 1);
+    rc_ring_write(rc_duplex_playout(duplex), answer, LENGTH);
+    for (size_t at = 0; at < LENGTH; at += BLOCK) {
+        for (size_t n = at; n < at + BLOCK; n++)
+            in[n] = (int16_t)((n > LATER + BLOCK ? out[n - LATER - BLOCK] / 5 : 0) + (int)random_below(&random, 21) - 10 +
+                              (user_speaks && n >= USER && n < USER + RATE ? user[n - USER] / 2 : 0));
+        run(duplex, in + at, out + at, BLOCK);
+    }
+    while (rc_duplex_take_event(duplex, &event))
+        if (event.kind == RC_DUPLEX_CUT && cut == 0)
+            cut = event.frame;
+    rc_duplex_free(duplex);
+    return cut == 0 || !user_speaks ? cut : cut - USER;
+}
+
+static void the_echo_of_the_answer_does_not_cut_it(void)
+{
+    CHECK(cut_in_a_room(0, 0) > 0);
+    CHECK(cut_in_a_room(1, 0) == 0);
+    uint64_t after = cut_in_a_room(1, 1);
+    CHECK(after > RATE / 10 && after < RATE / 2);
+}
+
 /* A device thread and a session thread at the same time, for the thread sanitizer. The user never
  * stops talking, so answer after answer is cut; the session learns of it late. Every answer has a
  * level of its own: after a cut its level is never heard again, and the next begins with its first
@@ -672,7 +710,7 @@ static int16_t level_of(uint32_t answer)
 
 static void no_cut_answer_is_heard_again(void)
 {
-    rc_duplex_config config = {RATE, 1, 1, 1024, 4096, 256, 1, NULL};
+    rc_duplex_config config = {RATE, 1, 1, 1024, 4096, 256, 1, 0, NULL};
     rc_duplex *duplex = rc_duplex_new(&config);
     static uint64_t cut_at[ANSWERS];
     static const rc_duplex_barge_in quick = {0.5f, 0.5f, 20, 1};
@@ -815,6 +853,7 @@ int main(void)
     speech_while_nothing_is_played_means_nothing();
     speech_cuts_in_an_underrun();
     a_flush_confirms();
+    the_echo_of_the_answer_does_not_cut_it();
     no_cut_answer_is_heard_again();
     a_session_and_a_device_share_it();
     return 0;

@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     choices in = {data, size};
     rc_duplex_config config = {8000 + (uint32_t)choose(&in, 40001), CHANNELS, CHANNELS,
-                               choose(&in, 2000) + 1, choose(&in, 2000) + 1, choose(&in, 2000), 1, NULL};
+                               choose(&in, 2000) + 1, choose(&in, 2000) + 1, choose(&in, 2000), 1, 0, NULL};
     rc_duplex *duplex = rc_duplex_new(&config);
     rc_vad *vad = rc_vad_new(config.rate, NULL);
     int has_output = choose(&in, 8) > 0;

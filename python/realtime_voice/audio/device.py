@@ -59,7 +59,8 @@ class DeviceAudioIO(TickedAudioIO):
     A device that was unplugged, stopped or is silent in death is noticed within half a second and opened again, or the
     default in its place, with positions and what waits to be played kept: `DeviceLost` and `DeviceRestored` tell of
     it. Meanwhile the microphone counts as silent and the speaker stands still. After `patience_s` without any device
-    `captured` raises AudioDeviceError. Echo control is "auto" unless one side is left out.
+    `captured` raises AudioDeviceError. Echo control is "auto" unless one side is left out. The user interrupts as
+    `BargeInOptions` say: decided in the callback ("both") with echo control or a `headset`, else by the server.
     """
 
     def __init__(
@@ -84,9 +85,12 @@ class DeviceAudioIO(TickedAudioIO):
         if input_device is False or output_device is False:
             if options.get("echo_control") == "webrtc":
                 raise ValueError("echo control needs both sides: a microphone and a speaker")
+            if options.get("barge_in") in {"local", "both"}:
+                raise ValueError("barge_in by the device needs both sides: a microphone and a speaker")
             options["echo_control"] = None
         options.setdefault("echo_control", "auto")
         super().__init__(record=record, clock=clock, **options)
+        self._has_open_speaker = input_device is not False and output_device is not False
         self._latency, self._block_s = _settled(latency, block_s)
         self._wanted = input_device, output_device
         self._channels = input_channel, output_channel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Final, Literal, TypedDict, cast
@@ -11,9 +12,11 @@ from typing_extensions import Buffer, Unpack
 
 from realtime_core.duplex import Duplex
 from realtime_core.gate import Gate
+from realtime_voice.audio.barge_in import BargeInOptions, settle
 from realtime_voice.audio.clock import Clock, LoopClock
 from realtime_voice.audio.echo import EchoControl, EchoOptions, check_echo_options, open_echo_control
 from realtime_voice.audio.playout import Playout
+from realtime_voice.audio.prefill import Prefill, PrefillChoice
 from realtime_voice.audio.recorder import Recorder
 from realtime_voice.audio.wire import AudioEvent, SpeechStarted, SpeechStopped, Wire
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 RING_SECONDS: Final = 10
 CHUNKS_WAITING: Final = 1000
 EVENTS_WAITING: Final = 1000
+_logger = logging.getLogger("realtime_voice.audio")
+
 AT_ONCE_S: Final = 1
 """Most audio that one tick clears of echo, some 10 ms of work: a loop that was late catches up without stalling."""
 
@@ -40,8 +45,11 @@ class GateOptions(TypedDict, total=False):
     close_threshold: float
 
 
-class CaptureOptions(EchoOptions, GateOptions, total=False):
-    """All that may happen to captured audio."""
+class CaptureOptions(EchoOptions, GateOptions, BargeInOptions, total=False):
+    """All that may happen to captured audio, and what it does to what is played."""
+
+    prefill: PrefillChoice
+    """How much of an answer is collected before it sounds: "quick" unless given, "steady", or milliseconds."""
 
 
 class EngineAudioIO(ABC):
@@ -54,12 +62,15 @@ class EngineAudioIO(ABC):
     def __init__(
         self, *, record: str | Path | None = None, clock: Clock | None = None, **options: Unpack[CaptureOptions]
     ) -> None:
-        self._echo_options, gate = _apart(options)
+        self._echo_options, self._barge_in_options, self._prefill, gate = _apart(options)
         check_echo_options(self._echo_options)
+        settle(self._barge_in_options, echo_controlled=False)
+        Prefill(self._prefill)
         self._record = record
         self._given_clock = clock
         self._speed = 1.0
         self._gate_options = gate
+        self._has_open_speaker = False  # that its microphone may hear
         self._muted = False
         self._talking = False
         self._volume = 1.0
@@ -164,6 +175,7 @@ class EngineAudioIO(ABC):
         self._muted = muted
         if self._running:
             self.gate.muted = muted
+            self.playout.attended = self._is_attended
 
     @property
     def talking(self) -> bool:
@@ -175,6 +187,7 @@ class EngineAudioIO(ABC):
         self._talking = talking
         if self._running:
             self.gate.talking = talking
+            self.playout.attended = self._is_attended
 
     @property
     def volume(self) -> float:
@@ -205,6 +218,14 @@ class EngineAudioIO(ABC):
         wire_in, wire_out, framed = self._wires
         self._echo = open_echo_control(rate, self._echo_options) if capture else None
         self._behind_capture = 0
+        barge_in = settle(self._barge_in_options, echo_controlled=self._echo is not None)
+        if barge_in.is_local and not capture:
+            raise ValueError(f"barge_in={barge_in.policy!r} needs a microphone of the device that plays: use 'server'")
+        if self._has_open_speaker and not barge_in.is_local and self._barge_in_options.get("barge_in") is None:
+            _logger.info(
+                "the server alone decides when the user interrupts: without echo control the microphone may hear the "
+                "speaker (install the extra 'aec', or say headset=True, for interruptions without delay)"
+            )
         tapped = self._echo is not None or self._record is not None
         self.duplex = Duplex(
             rate,
@@ -213,16 +234,30 @@ class EngineAudioIO(ABC):
             capture_capacity=RING_SECONDS * rate if capture else rate // 100,
             playout_capacity=RING_SECONDS * rate,
             tap_capacity=RING_SECONDS * rate if tapped else 0,
+            detects_speech=barge_in.is_local,
+            checks_echo=not self._barge_in_options.get("headset", False),
         )
         self.duplex.playout_gain = self._volume
         self.gate = Gate(rate, wire_format=wire_in.encoding, framed=framed, **self._gate_options)
         self.gate.muted = self._muted
         self.gate.talking = self._talking
-        self.playout = Playout(self.duplex, rate, wire_out, clock=self._clock.time)
+        self.playout = Playout(
+            self.duplex,
+            rate,
+            wire_out,
+            clock=self._clock.time,
+            barge_in=barge_in,
+            prefill=Prefill(self._prefill),
+        )
+        self.playout.attended = self._is_attended
         self.playout.observer = self.observer
         if self._record is not None:
             self._recorder = Recorder(self._record, rate)
         return self.duplex
+
+    @property
+    def _is_attended(self) -> bool:
+        return not self._muted and (self._talking or self._gate_options.get("mode") != "push_to_talk")
 
     @property
     def _behind(self) -> bool:
@@ -294,7 +329,15 @@ class EngineAudioIO(ABC):
         self._wake()
 
 
-def _apart(options: CaptureOptions) -> tuple[EchoOptions, GateOptions]:
-    echo = {name: value for name, value in options.items() if name in EchoOptions.__annotations__}
-    gate = {name: value for name, value in options.items() if name not in echo}
-    return cast("EchoOptions", echo), cast("GateOptions", gate)
+def _apart(options: CaptureOptions) -> tuple[EchoOptions, BargeInOptions, PrefillChoice, GateOptions]:
+    def of(kind: type) -> dict[str, object]:
+        return {name: value for name, value in options.items() if name in kind.__annotations__}
+
+    rest = {*EchoOptions.__annotations__, *BargeInOptions.__annotations__, "prefill"}
+    gate = {name: value for name, value in options.items() if name not in rest}
+    return (
+        cast("EchoOptions", of(EchoOptions)),
+        cast("BargeInOptions", of(BargeInOptions)),
+        options.get("prefill", "quick"),
+        cast("GateOptions", gate),
+    )

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from realtime_core.delta import Delta, DeltaDecoder
+from realtime_voice.audio.barge_in import BargeInRule
 from realtime_voice.audio.pace import Pace
+from realtime_voice.audio.prefill import Prefill
 from realtime_voice.audio.wire import AudioEvent, BargeIn, Heard, PlayoutDrained, PlayoutStarted, Wire
 
 if TYPE_CHECKING:
@@ -84,6 +86,8 @@ class Playout:
         clock: Callable[[], float],
         latency_s: float = 0.0,
         backlog_bytes: int = BACKLOG_BYTES,
+        barge_in: BargeInRule = BargeInRule(),  # noqa: B008  frozen
+        prefill: Prefill | None = None,
     ) -> None:
         self.backlog_bytes = backlog_bytes
         """Bytes that may wait beyond the ring before `full`."""
@@ -105,6 +109,10 @@ class Playout:
         self._decoder = DeltaDecoder(self._ring, rate, wire_format=wire.encoding, wire_rate=wire.rate)
         self._backlog: deque[tuple[_Item, memoryview]] = deque()
         self._backlog_bytes = 0
+        self.barge_in = barge_in
+        """Who may interrupt."""
+        self._interruptible = self._attended = True
+        self._prefill = prefill or Prefill(0)
         self._pace = Pace()
         self._ppm = 0.0
         self._items: OrderedDict[str, _Item] = OrderedDict()
@@ -116,6 +124,7 @@ class Playout:
         self._runs: deque[_Run] = deque([_Run(0, 0, 0)], maxlen=HISTORY)
         self._events: deque[AudioEvent] = deque(maxlen=HISTORY)
         self._observe()
+        self._listen()
 
     # What the peer sends
 
@@ -138,7 +147,7 @@ class Playout:
             return delta
         self._cut_responses.clear()
         item.response_id = delta.response_id
-        item.received += delta.samples
+        self._arrived(item, delta.samples)
         self._take(item, delta.start, delta.end, delta.pcm)
         return delta
 
@@ -152,7 +161,7 @@ class Playout:
             return
         bytes_per_sample = 2 if self._wire.encoding == "pcm" else 1
         padding = len(audio_base64) - len(audio_base64.rstrip("="))
-        item.received += (len(audio_base64) * 3 // 4 - padding) // bytes_per_sample
+        self._arrived(item, (len(audio_base64) * 3 // 4 - padding) // bytes_per_sample)
         self._take(item, start, end, pcm)
 
     def end_item(self, item_id: str) -> None:
@@ -166,8 +175,36 @@ class Playout:
             self._settle()
         if item is self._current:
             self._current = None
+            self._prefill.ended()
             self._take(item, *self._decoder.flush())
             self._settle()
+
+    # Whether the user may speak
+
+    @property
+    def interruptible(self) -> bool:
+        """False: nothing that the user says silences the agent; for the session."""
+        return self._interruptible
+
+    @interruptible.setter
+    def interruptible(self, interruptible: bool) -> None:
+        self._interruptible = interruptible
+        self._listen()
+
+    @property
+    def attended(self) -> bool:
+        """False: the microphone is muted, or the key to talk is not held; for the audio side."""
+        return self._attended
+
+    @attended.setter
+    def attended(self, attended: bool) -> None:
+        self._attended = attended
+        self._listen()
+
+    @property
+    def heeds_server(self) -> bool:
+        """The server's word that the user speaks is to silence the agent."""
+        return self._interruptible and self.barge_in.heeds_server
 
     # What the user hears
 
@@ -260,6 +297,25 @@ class Playout:
             self._current = item
             self._duplex.expecting = True
         return item
+
+    def _arrived(self, item: _Item, samples: int) -> None:
+        self._prefill.arrived(self._clock(), samples / self._wire.rate, begins=item.received == 0)
+        item.received += samples
+        self._duplex.prefill = round(self._prefill.seconds * self._rate)
+
+    def _listen(self) -> None:
+        rule = self.barge_in
+        if not rule.is_local:
+            return
+        if self._interruptible and self._attended:
+            self._duplex.listen(
+                confirm_ms=rule.confirm_ms,
+                confirm_probability=rule.confirm_probability,
+                onset_probability=rule.confirm_probability,
+                duck_db=rule.duck_db,
+            )
+        else:
+            self._duplex.ignore()
 
     def _refuse(self) -> None:
         self.late += 1

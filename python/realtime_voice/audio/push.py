@@ -4,7 +4,7 @@ from typing_extensions import Buffer, Unpack
 
 from realtime_core import pcm as samples
 from realtime_voice.audio.clock import Clock
-from realtime_voice.audio.engine import EngineAudioIO, GateOptions
+from realtime_voice.audio.engine import CaptureOptions, EngineAudioIO
 from realtime_voice.errors import LocalProtocolError
 
 
@@ -23,11 +23,11 @@ class PushAudioIO(EngineAudioIO):
         channels: int = 1,
         latency_s: float = 0.0,
         clock: Clock | None = None,
-        **gate: Unpack[GateOptions],
+        **options: Unpack[CaptureOptions],
     ) -> None:
         if channels not in {1, 2}:
             raise ValueError(f"channels must be 1 or 2, got {channels}")
-        super().__init__(clock=clock, **gate)
+        super().__init__(clock=clock, **options)
         self.rate = rate
         self.channels = channels
         self.overruns = 0

@@ -24,6 +24,7 @@ class AssumedPlayout:
     """
 
     full = False
+    interruptible = heeds_server = True
 
     def __init__(self, wire: Wire, clock: Callable[[], float]) -> None:
         self._bytes_per_s = wire.rate * (2 if wire.encoding == "pcm" else 1)
