@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct, field, structs
 
-from realtime_voice.events import AgentTranscript, ContentPart, Item, UserTranscript
+from realtime_voice.events import (
+    AgentTranscript,
+    ContentPart,
+    Item,
+    ResponseOutputAudioTranscriptDelta,
+    ResponseOutputAudioTranscriptDone,
+    UserTranscript,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +32,8 @@ class Entry(Struct):
 
     item: Item
     texts: dict[int, str] = field(default_factory=dict)
+    is_spoken: bool = False
+    """The texts are those of its audio."""
     audio_done: bool = False
     received_ms: float = 0.0
     heard: str | None = None
@@ -97,7 +106,7 @@ class Conversation:
         entry = self._entries.get(item_id)
         if entry is None:
             return {}
-        if entry.received_ms and not entry.audio_done:
+        if entry.is_spoken and not entry.audio_done:
             for index, text in entry.texts.items():
                 length_ms = max(round(entry.received_ms), len(text) * MS_PER_CHARACTER)
                 entry.texts[index] = cut_text(text, round(entry.received_ms), length_ms)
@@ -142,6 +151,7 @@ class Conversation:
     def agent_text(self, event: ResponsePartEvent, delta: str, final: str | None) -> AgentTranscript:
         """Note more of what the agent says, or with `final` all of it."""
         entry = self._entry(event.item_id, Item(id=event.item_id, type="message", role="assistant"))
+        entry.is_spoken |= isinstance(event, ResponseOutputAudioTranscriptDelta | ResponseOutputAudioTranscriptDone)
         delta = _extend(entry, event.content_index, delta, final)
         return AgentTranscript(
             response_id=event.response_id,

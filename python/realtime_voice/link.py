@@ -375,8 +375,11 @@ class Link:
         if connection.is_reading:
             for event in connection.protocol.tick(now):
                 self._owner.tell(event)
-            if self._reconnects and connection.protocol.overdue is not None:
-                connection.lose(connection.protocol.overdue)
+            if connection.protocol.overdue is not None:
+                if self._reconnects:
+                    connection.lose(connection.protocol.overdue)
+                else:
+                    connection.protocol.forgive()
         self.flush()
         self._uplink.forget(connection.protocol.kept_from(connection.delivered))
         is_proven = now - connection.configured_at >= self._policy.healthy_s and connection.silent_s == 0.0

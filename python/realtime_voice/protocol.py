@@ -209,7 +209,6 @@ class ClientProtocol:
         waited = self._now - self._since
         if owed and (self._asked_again or self.response is ResponseState.ACTIVE):
             self.overdue = SessionTimeout(f"the server is connected and silent: {owed}, although asked for again")
-            self._unblock()
         elif owed:
             self._asked_again = True
             self._ask_again()
@@ -218,6 +217,11 @@ class ClientProtocol:
             self._unblock()
         self._respond_if_due()
         return out
+
+    def forgive(self) -> None:
+        """Wait no longer for the answer that is overdue."""
+        self.overdue = None
+        self._unblock()
 
     # --- what the application says ---
 
@@ -877,6 +881,8 @@ class ClientProtocol:
         self, event: ev.ResponseOutputAudioTranscriptDelta | ev.ResponseOutputTextDelta, out: list[Event]
     ) -> None:
         if event.response_id not in self._beside:
+            if event.response_id == self._active_id:
+                self._active_items.setdefault(event.item_id, False)
             out.append(self.conversation.agent_text(event, event.delta, None))
 
     def _on_agent_text(

@@ -167,37 +167,40 @@ class Link:
             reading.cancel()
 
     def _twice(self, data: bytes) -> bytes:
+        """Return the server's bytes with whole text frames doubled as long as `duplicates` says."""
         out = b""
-        for piece, is_text in self._frames.cut(data):
-            out += piece
-            if is_text and self.duplicates:
+        for new, frame in self._frames.cut(data):
+            out += new
+            if self.duplicates and frame[:1] == b"\x81":
                 self.duplicates -= 1
-                out += piece
+                out += frame
         return out
 
 
 class FrameCutter:
-    """Cuts what a server sends into its handshake and whole frames; what is incomplete comes with the next call."""
+    """Finds the ends of frames in what a server sends, and holds nothing up."""
 
     def __init__(self) -> None:
         self._data = b""
+        self._passed = 0  # bytes of `_data` that were returned already
         self._is_upgraded = False
 
-    def cut(self, data: bytes) -> list[tuple[bytes, bool]]:
+    def cut(self, data: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the data in pieces, each with the frame that it completes (b"": none)."""
         self._data += data
         pieces = []
-        if not self._is_upgraded:
-            end = self._data.find(b"\r\n\r\n") + 4
-            if end < 4:
-                return []
-            pieces.append((self._data[:end], False))
-            self._data, self._is_upgraded = self._data[end:], True
-        while (size := self._frame_size()) is not None and len(self._data) >= size:
-            pieces.append((self._data[:size], self._data[0] == 0x81))
-            self._data = self._data[size:]
+        while (size := self._size()) is not None and len(self._data) >= size:
+            frame, self._data = self._data[:size], self._data[size:]
+            pieces.append((frame[self._passed :], frame if self._is_upgraded else b""))
+            self._passed, self._is_upgraded = 0, True
+        pieces.append((self._data[self._passed :], b""))
+        self._passed = len(self._data)
         return pieces
 
-    def _frame_size(self) -> int | None:
+    def _size(self) -> int | None:
+        """Size of what the data begins with: the handshake's answer, or a frame."""
+        if not self._is_upgraded:
+            return self._data.index(b"\r\n\r\n") + 4 if b"\r\n\r\n" in self._data else None
         if len(self._data) < 2:
             return None
         length, header = self._data[1] & 0x7F, 2

@@ -49,6 +49,10 @@ class Script:
     life_s: int = 3600
     accept: bool = True
     transcribe: bool = True
+    mute: bool = False
+    """Responses that are asked for never begin."""
+    refuse: str = ""
+    """The code of a fatal error, instead of accepting a configuration."""
     padding: int = 0
     """Bytes that make the next message larger."""
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
@@ -135,7 +139,9 @@ class Line:
         match kind:
             case "session.update":
                 self.update = event["session"]
-                if self.peer.script.accept:
+                if self.peer.script.refuse:
+                    await self.refuse(event, self.peer.script.refuse)
+                elif self.peer.script.accept:
                     await self.configure()
             case "input_audio_buffer.commit":
                 if len(self.heard) == self._committed:
@@ -152,8 +158,14 @@ class Line:
             case "response.create":
                 if self._response is not None:
                     await self.refuse(event, "conversation_already_has_active_response")
-                else:
+                elif not self.peer.script.mute:
                     self._respond((event.get("response") or {}).get("metadata"))
+            case "conversation.item.retrieve":
+                found = [item for item in self.items if item["id"] == event["item_id"]]
+                if found:
+                    await self.say("conversation.item.retrieved", item=found[0])
+                else:
+                    await self.refuse(event, "item_retrieve_invalid_item_id")
             case "response.cancel":
                 await self._cancel("client_cancelled")
 

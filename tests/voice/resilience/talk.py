@@ -18,6 +18,8 @@ from tests.voice.resilience.scripted_peer import LABELS, RATE, WORD_MS, WORDS, S
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from realtime_voice import Session
+
 PATIENCE_S = 20.0
 FADE_MS = 5
 """Behind a gap in the playout the speaker fades in; that much of a word is not loud, and not lost."""
@@ -76,6 +78,11 @@ class Talk:
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self.peer)
         self.proxy = await self._stack.enter_async_context(FaultProxy(self.peer.port))
+        self.session = self.connect(self.proxy.url)
+        return self
+
+    def connect(self, url: str) -> Session:
+        """Prepare the session."""
 
         @tool
         async def add(a: int, b: int) -> int:
@@ -86,8 +93,7 @@ class Talk:
             return a + b
 
         options = {"clock": self.clock, "tools": [add], "audio": self.audio, **self._options}
-        self.session = connect(base_url=self.proxy.url, **options)
-        return self
+        return connect(base_url=url, **options)
 
     async def __aexit__(self, *_: object) -> None:
         await self.session.stop()
@@ -175,6 +181,12 @@ class Talk:
                 self.clock.step(STEP_S)
             await asyncio.sleep(0.001)
 
+    async def ended(self) -> None:
+        """Wait until the session has ended and raise why."""
+        await self.until(lambda: self.error is not None or self.reader.done())
+        if self.error is not None:
+            raise self.error
+
     async def arrived(self) -> None:
         """Wait until the server has heard the microphone so far."""
         loud = sum(map(len, self.spoken))
@@ -195,7 +207,7 @@ class Talk:
         heard_lost = heard_doubled = 0.0
         for turn in range(1, len(self.spoken) + 1):
             lengths = [self.heard_ms(turn, number) for number in range(WORDS)]
-            heard_doubled += sum(max(0.0, length - WORD_MS) for length in lengths)
+            heard_doubled += sum(max(0.0, length - WORD_MS - 1) for length in lengths)  # fades cross levels
             if turn in self.cut:  # a beginning of it was heard
                 lengths = lengths[: max((n + 1 for n, length in enumerate(lengths) if length), default=0)][:-1]
             heard_lost += sum(max(0.0, WORD_MS - FADE_MS - length) for length in lengths)
