@@ -75,6 +75,7 @@ class BidiOpenAIRealtimeModel(RealtimeModel, BidiModel, AudioCapable):
             "restart_after_s": int(self.timeout_s) - options.RESTART_MARGIN_S,
             **_connection_config(connection),
         }
+        self._audio_config = self._audio_config_now()
 
     # Configuration
 
@@ -96,10 +97,14 @@ class BidiOpenAIRealtimeModel(RealtimeModel, BidiModel, AudioCapable):
         if "params" in model_config:
             fields = options.session_fields("params", model_config["params"])
             self._streams = self._resolve_streams(fields)
+            self._audio_config = self._audio_config_now()
         self._config.update(model_config)
 
     def get_audio_config(self) -> AudioConfig:
-        """Return the format of the application's audio, both ways; always PCM16."""
+        """Return the format of the application's audio, both ways; always PCM16. The object itself, not a copy."""
+        return self._audio_config
+
+    def _audio_config_now(self) -> AudioConfig:
         stream_in, stream_out = self._streams
         return cast("AudioConfig", {"input": stream_in, "output": stream_out})
 

@@ -156,7 +156,7 @@ def test_update_config() -> None:
     with pytest.raises(ValueError, match="Unsupported"):
         model.update_config(model_id="other", params={"audio": {"input": {"format": {"rate": 16000}}}})
     assert config == before
-    assert model.get_audio_config() == audio
+    assert model.get_audio_config() is audio
     with pytest.warns(UserWarning, match="voice"):
         model.update_config(voice="sage")
     with pytest.warns(UserWarning, match="restart_after"):
