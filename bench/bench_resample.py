@@ -25,6 +25,12 @@ def ours_fast_adjusted(rate_in, rate_out):
     return resampler.process
 
 
+def ours_best_adjusted(rate_in, rate_out):
+    resampler = Resampler(rate_in, rate_out, "best")
+    resampler.adjust(50.0)
+    return resampler.process
+
+
 def soxr_hq(rate_in, rate_out):
     return soxr.ResampleStream(rate_in, rate_out, 1, dtype="int16", quality="HQ").resample_chunk
 
@@ -56,7 +62,17 @@ def numpy_interp(rate_in, rate_out):
 @pytest.mark.parametrize(("rate_in", "rate_out"), PAIRS)
 @pytest.mark.parametrize(
     "make",
-    [ours_fast, ours_best, ours_fast_adjusted, soxr_hq, soxr_qq, libsamplerate_fastest, livekit_high, numpy_interp],
+    [
+        ours_fast,
+        ours_best,
+        ours_fast_adjusted,
+        ours_best_adjusted,
+        soxr_hq,
+        soxr_qq,
+        libsamplerate_fastest,
+        livekit_high,
+        numpy_interp,
+    ],
 )
 def bench_resample(benchmark, make, rate_in, rate_out):
     """Noise of 20 ms, as each takes it: bytes for ours, floats for libsamplerate, else an int16 array."""

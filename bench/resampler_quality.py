@@ -41,11 +41,13 @@ PAIRS = [
     (24000, 8000),
 ]
 AMPLITUDE = 20000
+PPM = 50.0  # by how much a clock drifts from another
 
 
-def ours(grade):
+def ours(grade, ppm=0.0):
     def make(rate_in, rate_out):
         resampler = Resampler(rate_in, rate_out, grade)
+        resampler.adjust(ppm)
         return lambda samples: np.frombuffer(resampler.process(samples), np.int16)
 
     return make
@@ -107,6 +109,7 @@ except ModuleNotFoundError:
     print("libsamplerate is left out: pip install samplerate")
 if ctypes.util.find_library("speexdsp"):
     speex = ctypes.CDLL(ctypes.util.find_library("speexdsp"))
+    RESAMPLERS["speexdsp 3"] = speexdsp(speex, 3)
     RESAMPLERS["speexdsp 5"] = speexdsp(speex, 5)
     RESAMPLERS["speexdsp 8"] = speexdsp(speex, 8)
 else:
@@ -176,8 +179,9 @@ def image(make, rate_in, rate_out):
     return max(db(fit(rest, rate_out, f)[0] / AMPLITUDE) for f in images)
 
 
-def sinad(make, rate_in, rate_out):
-    amplitude, rest = fit(stream(make, rate_in, rate_out, tone(rate_in, 1000, 1.0))[0], rate_out, 1000)
+def sinad(make, rate_in, rate_out, ppm=0.0):
+    out, _ = stream(make, rate_in, rate_out, tone(rate_in, 1000, 1.0))
+    amplitude, rest = fit(out, rate_out, 1000 * (1 + ppm * 1e-6))
     return db(amplitude / np.sqrt(2) / np.sqrt(np.mean(rest**2)))
 
 
@@ -207,7 +211,7 @@ def costs(rate_in, rate_out, turns=300):
     for grade in ("fast", "best"):
         processes[f"ours {grade}"] = Resampler(rate_in, rate_out, grade).process, samples.tobytes()
         adjusted = Resampler(rate_in, rate_out, grade)
-        adjusted.adjust(50.0)
+        adjusted.adjust(PPM)
         processes[f"ours {grade}, adjusted"] = adjusted.process, samples.tobytes()
     seconds = {name: [] for name in processes}
     for turn in range(turns + 20):
@@ -244,10 +248,12 @@ def cost_plot(found):
 
 
 def measure():
-    """The table, and lag and cost by resampler at the first pair of rates."""
+    """Both tables, and lag and cost by resampler at the first pair of rates."""
     columns = ["rates", "resampler", "ripple to 0.9, dB", "alias from 1.1, dB", "image, dB", "SINAD 1 kHz, dB"]
     columns += ["lag median / worst, ms", "cost, soxr HQ = 1"]
     rows = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
+    adjusted = [f"| rates | grade | cost, soxr HQ = 1 | adjusted by {PPM:.0f} ppm | SINAD 1 kHz, adjusted, dB |"]
+    adjusted.append("| --- " * 5 + "|")
     first = {}
     for rate_in, rate_out in PAIRS:
         cost = costs(rate_in, rate_out)
@@ -262,18 +268,24 @@ def measure():
             )
             if (rate_in, rate_out) == PAIRS[0]:
                 first[name] = worst, part
-    return "\n".join(rows), first
+        for grade in ("fast", "best"):
+            at_rest, moved = (cost[f"ours {grade}{suffix}"] / cost["soxr HQ"] for suffix in ("", ", adjusted"))
+            quality = sinad(ours(grade, PPM), rate_in, rate_out, PPM)
+            adjusted.append(f"| {rate_in} -> {rate_out} | {grade} | {at_rest:.2f} | {moved:.2f} | {quality:.1f} |")
+    return "\n".join(rows), "\n".join(adjusted), first
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--docs", metavar="FOLDER", type=Path, help="write table and plots there")
     arguments = parser.parse_args()
-    table, first = measure()
-    print(table)
+    table, adjusted, first = measure()
+    print(table, adjusted, sep="\n\n")
     if arguments.docs:
         page = arguments.docs / "resampler.md"
-        text = re.sub(r"(<!-- table -->\n).*?(<!-- end -->)", rf"\1{table}\n\2", page.read_text(), flags=re.DOTALL)
+        text = page.read_text()
+        for name, rows in (("table", table), ("adjusted", adjusted)):
+            text = re.sub(rf"(<!-- {name} -->\n).*?(<!-- end -->)", rf"\1{rows}\n\2", text, flags=re.DOTALL)
         page.write_text(text)
         (arguments.docs / "resampler_response.svg").write_text(response_plot())
         (arguments.docs / "resampler_cost.svg").write_text(cost_plot(first))

@@ -16,6 +16,10 @@
 #define MAX_LANES_RATIO 8
 /* Others by their cycle of phases, when it is no longer than this. */
 #define MAX_CYCLE 640
+/* Outputs of a phase in the same cell from which on it pays to filter them in lanes too. */
+#define MIN_RUN 24
+/* For the outputs of a phase in a block; an adjusted ratio gives a few more. */
+#define ROOM (BLOCK + 32)
 /* A time unit's bits. */
 #define UNIT_BITS 36
 
@@ -27,7 +31,7 @@
 struct rc_resample {
     uint32_t rate_in, rate_out;
     rc_resample_filter filter;
-    size_t up, down; /* the ratio in lowest terms */
+    size_t up, down;      /* the ratio in lowest terms */
     uint64_t unit, phase; /* `phase`: units from one phase to the next */
     uint64_t step, nominal_step;
     uint64_t next; /* position of the next output, counted from the next input sample */
@@ -35,11 +39,11 @@ struct rc_resample {
     rc_resample_lists *lists; /* one of these two, or neither */
     rc_resample_cycle *cycle;
     rc_resample_curves *curves;
-    uint64_t place;  /* (rest >> 8) * place >> 40 is a rest of a sample's units in cells of 2^16 */
-    size_t order;    /* output p * order % up of a cycle has phase p */
-    int16_t *memory; /* slack, taps - 1 samples of history, up to BLOCK new ones, slack */
-    int16_t *input;  /* the history in it */
-    int16_t *lanes;  /* the same as columns of pairs, for lists */
+    size_t order;           /* output p * order % up of a cycle has phase p */
+    uint64_t cells_by_unit; /* parts of 2^-16 of a cell in 2^48 units */
+    int16_t *memory;        /* slack, taps - 1 samples of history, up to BLOCK new ones, slack */
+    int16_t *input;         /* the history in it */
+    int16_t *lanes;         /* the same as columns of pairs, for lists */
 };
 
 /* Creation ----------------------------------------------------------------------------------- */
@@ -102,7 +106,7 @@ rc_resample *rc_resample_new(uint32_t rate_in, uint32_t rate_out, rc_resample_gr
         return NULL;
     }
     r->input = r->memory + RC_RESAMPLE_SLACK;
-    r->place = (uint64_t)((double)r->curves->cells * 0x1p64 / (double)r->unit);
+    r->cells_by_unit = (uint64_t)((double)r->curves->cells * 0x1p64 / (double)r->unit);
     return r;
 }
 
@@ -164,6 +168,17 @@ static const rc_resample_kernels *kernels(void)
     return &rc_resample_plain;
 }
 
+/* A position as a sample and units from there. */
+typedef struct {
+    size_t at;
+    uint64_t rest;
+} place;
+
+static place place_of(const rc_resample *r, uint64_t position)
+{
+    return (place){(size_t)(position / r->unit), position % r->unit};
+}
+
 /* Lays out one column; inlined with constants. */
 static inline void fill_column(int16_t *pair, const int16_t *from, size_t down, size_t distance, size_t count)
 {
@@ -176,12 +191,15 @@ static inline void fill_column(int16_t *pair, const int16_t *from, size_t down, 
 /* The same for neighbours, each pair copied as one, eight in a row; up to 7 pairs too many. */
 static inline void fill_column_of_neighbours(int16_t *pair, const int16_t *from, size_t down, size_t count)
 {
-    for (size_t i = 0; i < count; i += 8)
-        for (size_t k = i; k < i + 8; k++)
-            memcpy(pair + 2 * k, from + k * down, 2 * sizeof(int16_t));
+    for (size_t i = 0; i < count; i += 8) {
+        int32_t pairs[8];
+        for (size_t k = 0; k < 8; k++)
+            memcpy(&pairs[k], from + (i + k) * down, sizeof(pairs[k]));
+        memcpy(pair + 2 * i, pairs, sizeof(pairs));
+    }
 }
 
-static void fill_lanes(rc_resample *r, size_t samples)
+static void fill_lanes(rc_resample *r, size_t distance, size_t samples)
 {
     for (size_t c = 0; c < r->down; c++) {
         const int16_t *from = r->input + c;
@@ -189,7 +207,7 @@ static void fill_lanes(rc_resample *r, size_t samples)
         size_t count = (samples - c + r->down - 1) / r->down;
         if (r->down == 1)
             fill_column(pair, from, 1, 1, count);
-        else if (r->lists->distance == 2)
+        else if (distance == 2)
             fill_column(pair, from, 2, 2, count);
         else if (r->down == 3)
             fill_column_of_neighbours(pair, from, 3, count);
@@ -199,68 +217,119 @@ static void fill_lanes(rc_resample *r, size_t samples)
 }
 
 /* Puts the outputs of all phases in order; inlined with constants. */
-static inline void weave(int16_t *out, size_t made, const int16_t *phases, size_t room, size_t up)
+static inline void weave(int16_t *out, size_t made, const int16_t *phases, size_t up)
 {
     size_t whole = made / up;
     for (size_t i = 0; i < whole; i++)
         for (size_t p = 0; p < up; p++)
-            out[i * up + p] = phases[p * room + i];
+            out[i * up + p] = phases[p * ROOM + i];
     for (size_t p = 0; p < made % up; p++)
-        out[whole * up + p] = phases[p * room + whole];
+        out[whole * up + p] = phases[p * ROOM + whole];
+}
+
+static void weave_phases(const rc_resample *r, int16_t *out, size_t made, const int16_t *phases)
+{
+    if (r->up == 2)
+        weave(out, made, phases, 2);
+    else if (r->up == 3)
+        weave(out, made, phases, 3);
+    else if (r->up > 3)
+        weave(out, made, phases, r->up);
+}
+
+/* The input in lanes of pairs `distance` apart. */
+static const int16_t *in_lanes(rc_resample *r, size_t distance, size_t count)
+{
+    if (rc_resample_lists_in_place(r->lists, distance))
+        return r->input;
+    fill_lanes(r, distance, history(r) + count);
+    return r->lanes;
 }
 
 /* All outputs of each phase side by side: output p + i * up sees the input `down` samples further
  * on than output p + (i - 1) * up, with the same coefficients. */
 static void filter_in_lanes(rc_resample *r, int16_t *out, size_t made, size_t count)
 {
-    enum { ROOM = BLOCK + 1 };
     int16_t phases[MAX_LANES_RATIO * ROOM];
-    const int16_t *lanes = r->input;
     const rc_resample_kernels *use = kernels();
-    if (!rc_resample_lists_in_place(r->lists)) {
-        fill_lanes(r, history(r) + count);
-        lanes = r->lanes;
-    }
+    const int16_t *lanes = in_lanes(r, r->lists->distance, count);
     for (size_t p = 0; p < r->up && p < made; p++) {
-        uint64_t position = r->next + p * r->step;
-        size_t at = (size_t)(position / r->unit), phase = (size_t)(position % r->unit / r->phase);
-        size_t outputs = (made - p + r->up - 1) / r->up;
-        const rc_resample_list *list = &r->lists->lists[phase * r->down + at % r->down];
-        r->clipped += use->lanes(r->up == 1 ? out : phases + p * ROOM, outputs, list, lanes + at / r->down * 2);
+        int16_t *to = r->up == 1 ? out : phases + p * ROOM;
+        place first = place_of(r, r->next + p * r->step);
+        const rc_resample_list *list = &r->lists->lists[first.rest / r->phase * r->down + first.at % r->down];
+        r->clipped += use->lanes(to, (made - p + r->up - 1) / r->up, list, lanes + first.at / r->down * 2);
     }
-    if (r->up == 2)
-        weave(out, made, phases, ROOM, 2);
-    else if (r->up == 3)
-        weave(out, made, phases, ROOM, 3);
-    else if (r->up > 3)
-        weave(out, made, phases, ROOM, r->up);
+    weave_phases(r, out, made, phases);
+}
+
+static void move(const rc_resample *r, place *at, place by)
+{
+    at->at += by.at;
+    at->rest += by.rest;
+    if (at->rest >= r->unit) {
+        at->rest -= r->unit;
+        at->at++;
+    }
+}
+
+/* Its cell, and u in that. */
+static uint32_t cell_of(const rc_resample *r, place at, int32_t *u)
+{
+    uint64_t cells = (at.rest >> 8) * r->cells_by_unit >> 40;
+    *u = (int32_t)(cells & 0xFFFF) - 32768;
+    return (uint32_t)(cells >> 16);
+}
+
+/* Whether adjusted outputs of a phase leave a cell only after a good many. */
+static int runs_are_long(const rc_resample *r)
+{
+    uint64_t drift = r->step < r->nominal_step ? r->nominal_step - r->step : r->step - r->nominal_step;
+    return drift * r->up * MIN_RUN * r->curves->cells < r->unit;
+}
+
+/* The same when the ratio is adjusted a little: runs of outputs of a phase lie in the same cell. */
+static void filter_in_runs(rc_resample *r, int16_t *out, size_t made, size_t count)
+{
+    int16_t phases[MAX_LANES_RATIO * ROOM];
+    int32_t u[ROOM + RC_RESAMPLE_SLACK];
+    const rc_resample_kernels *use = kernels();
+    const int16_t *lanes = in_lanes(r, 1, count);
+    const place next = place_of(r, r->up * r->step);
+    for (size_t p = 0; p < r->up && p < made; p++) {
+        int16_t *to = r->up == 1 ? out : phases + p * ROOM;
+        place at = place_of(r, r->next + p * r->step);
+        size_t outputs = (made - p + r->up - 1) / r->up, i = 0;
+        while (i < outputs) {
+            size_t begin = i, first = at.at;
+            uint32_t cell = cell_of(r, at, &u[i]);
+            do
+                move(r, &at, next);
+            while (++i < outputs && at.at == first + (i - begin) * r->down && cell_of(r, at, &u[i]) == cell);
+            const uint32_t *offsets = r->lists->every + first % r->down * (r->filter.taps / 2);
+            const int16_t *from = lanes + first / r->down * 2;
+            r->clipped += use->run(to + begin, i - begin, r->curves, cell, u + begin, offsets, from);
+        }
+    }
+    weave_phases(r, out, made, phases);
 }
 
 static void filter_by_cycle(rc_resample *r, int16_t *out, size_t made)
 {
-    size_t phase = (size_t)(r->next % r->unit / r->phase), k = phase * r->order % r->up;
-    const int16_t *x = r->input + r->next / r->unit + history(r) + 1 - 2 * r->cycle->pairs;
-    r->clipped += kernels()->cycle(out, made, r->cycle, k, x);
+    place first = place_of(r, r->next);
+    const int16_t *x = r->input + first.at + r->filter.taps - 2 * r->cycle->pairs;
+    r->clipped += kernels()->cycle(out, made, r->cycle, first.rest / r->phase * r->order % r->up, x);
 }
 
 /* At most RC_RESAMPLE_POINTS outputs from `position` on. */
 static void filter_points(rc_resample *r, int16_t *out, size_t count, uint64_t position)
 {
     rc_resample_points points;
-    uint64_t whole = r->step / r->unit, part = r->step % r->unit, at = position / r->unit, rest = position % r->unit;
+    place at = place_of(r, position), next = place_of(r, r->step);
     for (size_t i = 0; i < (count + 3) / 4 * 4; i++) {
-        uint64_t place = (rest >> 8) * r->place >> 40;
-        points.at[i] = (uint32_t)at;
-        points.cell[i] = (uint32_t)(place >> 16);
-        points.u[i] = (int32_t)(place & 0xFFFF) - 32768;
-        if (i + 1 >= count) /* nothing is left: the same once more */
-            continue;
-        at += whole;
-        rest += part;
-        if (rest >= r->unit) {
-            rest -= r->unit;
-            at++;
-        }
+        points.at[i] = (uint32_t)at.at;
+        points.cell[i] = cell_of(r, at, &points.u[i]);
+        if (i + 1 < count) /* else nothing is left: the same once more */
+            move(r, &at, next);
     }
     r->clipped += kernels()->points(out, count, r->curves, &points, r->input);
 }
@@ -280,6 +349,8 @@ static size_t filter_block(rc_resample *r, int16_t *out, size_t count)
         filter_in_lanes(r, out, made, count);
     else if (on_phase && r->cycle != NULL)
         filter_by_cycle(r, out, made);
+    else if (r->lists != NULL && runs_are_long(r))
+        filter_in_runs(r, out, made, count);
     else
         filter_between(r, out, made);
     r->next += made * r->step - count * r->unit;

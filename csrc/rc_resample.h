@@ -40,7 +40,7 @@ void rc_resample_reset(rc_resample *resample);
 
 /* From the next output on, takes the true input rate to be rate_in * (1 + ppm / 1e6): for a clock
  * that drifts against the other. Time goes on without a step, so nothing clicks; outputs then lie
- * between the filter's phases and cost several times as much. RC_OK, or RC_EINVAL beyond
+ * between the filter's phases and cost two to five times as much. RC_OK, or RC_EINVAL beyond
  * +-RC_RESAMPLE_MAX_PPM. Survives a flush; reset takes it back. */
 int rc_resample_adjust(rc_resample *resample, double ppm);
 

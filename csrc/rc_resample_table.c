@@ -176,9 +176,17 @@ static size_t pairs_in_all(const coefficients *c, size_t distance, size_t *first
     return sum;
 }
 
-int rc_resample_lists_in_place(const rc_resample_lists *lists)
+int rc_resample_lists_in_place(const rc_resample_lists *lists, size_t distance)
 {
-    return lists->down == 2 && lists->distance == 1;
+    return lists->down == 2 && distance == 1;
+}
+
+/* Where the pair lies that begins with a sample. */
+static uint32_t offset_of(const rc_resample_lists *l, size_t sample, size_t distance)
+{
+    if (rc_resample_lists_in_place(l, distance))
+        return (uint32_t)sample;
+    return (uint32_t)(2 * (sample % l->down * l->column + sample / l->down));
 }
 
 static void fill_lists(rc_resample_lists *l, const coefficients *c, size_t *firsts)
@@ -197,12 +205,13 @@ static void fill_lists(rc_resample_lists *l, const coefficients *c, size_t *firs
         }
         for (size_t column = 0; column < down; column++) {
             l->lists[p * down + column] = (rc_resample_list){c->scale, offsets, lo, hi, both, count};
-            for (size_t j = 0; j < count; j++) {
-                size_t at = column + firsts[j], in_columns = 2 * (at % down * l->column + at / down);
-                *offsets++ = (uint32_t)(rc_resample_lists_in_place(l) ? at : in_columns);
-            }
+            for (size_t j = 0; j < count; j++)
+                *offsets++ = offset_of(l, column + firsts[j], l->distance);
         }
     }
+    for (size_t column = 0; column < down; column++)
+        for (size_t j = 0; j < c->taps / 2; j++)
+            l->every[column * (c->taps / 2) + j] = offset_of(l, column + 2 * j, 1);
 }
 
 rc_resample_lists *rc_resample_lists_new(const rc_resample_filter *filter, size_t up, size_t down, size_t block)
@@ -219,7 +228,8 @@ rc_resample_lists *rc_resample_lists_new(const rc_resample_filter *filter, size_
         l->lists = malloc(up * down * sizeof(*l->lists));
         l->offsets = malloc(pairs * down * sizeof(*l->offsets));
         l->pairs = malloc(pairs * 4 * sizeof(*l->pairs));
-        complete = l->lists != NULL && l->offsets != NULL && l->pairs != NULL;
+        l->every = malloc(filter->taps / 2 * down * sizeof(*l->every));
+        complete = l->lists != NULL && l->offsets != NULL && l->pairs != NULL && l->every != NULL;
     }
     if (complete)
         fill_lists(l, &c, firsts);
@@ -238,6 +248,7 @@ void rc_resample_lists_free(rc_resample_lists *l)
     free(l->lists);
     free(l->offsets);
     free(l->pairs);
+    free(l->every);
     free(l);
 }
 
@@ -343,7 +354,7 @@ rc_resample_curves *rc_resample_curves_new(const rc_resample_filter *filter)
     complete = complete && choose_core(&c, filter, filter->curve_bits, 16);
     if (complete) {
         size_t size = 3 * c.taps + c.core;
-        *curves = (rc_resample_curves){c.scale, c.rows, size, c.taps, c.core_at, c.core, NULL};
+        *curves = (rc_resample_curves){c.scale, c.rows, size, filter->unused / 2 * 2, c.taps, c.core_at, c.core, NULL};
         curves->rows = rc_lines_new(c.rows * size * sizeof(*curves->rows));
         complete = curves->rows != NULL;
     }

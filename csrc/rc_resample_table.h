@@ -15,14 +15,15 @@ typedef struct {
     rc_resample_list *lists; /* of phase p for a first sample in column c: lists[p * down + c] */
     uint32_t *offsets;
     int16_t *pairs;
+    uint32_t *every; /* offsets of pairs of all taps, of neighbours, for each column */
 } rc_resample_lists;
 
 /* `block` is how many input samples are filtered at a time. */
 rc_resample_lists *rc_resample_lists_new(const rc_resample_filter *filter, size_t up, size_t down, size_t block);
 void rc_resample_lists_free(rc_resample_lists *lists);
 
-/* Whether the input itself can be the one column of pairs. */
-int rc_resample_lists_in_place(const rc_resample_lists *lists);
+/* Whether the input itself can be the one column of pairs `distance` apart. */
+int rc_resample_lists_in_place(const rc_resample_lists *lists, size_t distance);
 
 rc_resample_cycle *rc_resample_cycle_new(const rc_resample_filter *filter, size_t up, size_t down);
 void rc_resample_cycle_free(rc_resample_cycle *cycle);

@@ -139,27 +139,62 @@ TARGET static size_t cycle_avx2(int16_t *out, size_t count, const rc_resample_cy
     return clipped;
 }
 
-/* Eight partial sums of each kind. */
+/* Eight sums, whole or in parts, of each kind. */
 typedef struct {
     __m256i lo, slope, curve, hi;
-} partial_sums;
+} sums;
 
-TARGET static inline partial_sums sums_at(const rc_resample_curves *c, const rc_resample_points *points, size_t i,
+TARGET static size_t run_avx2(int16_t *out, size_t count, const rc_resample_curves *curves, size_t cell,
+                              const int32_t *u, const uint32_t *offsets, const int16_t *lanes)
+{
+    const rc_resample_curves c = *curves;
+    const int16_t *row = c.rows + cell * c.size, *his = row + 3 * c.taps;
+    const __m256i zero = _mm256_setzero_si256();
+    size_t clipped = 0;
+    for (size_t i = 0; i < count; i += 16) {
+        sums s[2] = {{zero, zero, zero, zero}, {zero, zero, zero, zero}};
+        __m256i all[2];
+        for (size_t t = c.first; t < c.taps; t += 2) {
+            const int16_t *at = lanes + offsets[t / 2] + 2 * i;
+            for (int k = 0; k < 2; k++) {
+                __m256i x = load(at + 16 * k);
+                s[k].lo = with_products(s[k].lo, x, pair(row + t));
+                s[k].slope = with_products(s[k].slope, x, pair(row + c.taps + t));
+                s[k].curve = with_products(s[k].curve, x, pair(row + 2 * c.taps + t));
+            }
+        }
+        for (size_t t = 0; t < c.core; t += 2) {
+            const int16_t *at = lanes + offsets[(c.core_at + t) / 2] + 2 * i;
+            for (int k = 0; k < 2; k++)
+                s[k].hi = with_products(s[k].hi, load(at + 16 * k), pair(his + t));
+        }
+        for (int k = 0; k < 2; k++) {
+            __m256i by = _mm256_loadu_si256((const __m256i *)(u + i + 8 * (size_t)k));
+            __m256i moved = _mm256_mullo_epi32(_mm256_srai_epi32(s[k].curve, 15), by);
+            moved = _mm256_mullo_epi32(_mm256_srai_epi32(_mm256_add_epi32(moved, s[k].slope), 15), by);
+            all[k] = rounded(_mm256_add_epi32(s[k].hi, _mm256_srai_epi32(moved, c.scale.lo_bits)), s[k].lo, c.scale);
+        }
+        clipped += store(out + i, all, 0, count - i < 16 ? count - i : 16);
+    }
+    return clipped;
+}
+
+TARGET static inline sums sums_at(const rc_resample_curves *c, const rc_resample_points *points, size_t i,
                                           const int16_t *input)
 {
     const int16_t *row = c->rows + points->cell[i] * c->size, *x = input + points->at[i];
     const int16_t *slopes = row + c->taps, *curves = slopes + c->taps, *his = curves + c->taps;
     const __m256i zero = _mm256_setzero_si256();
-    partial_sums sums = {zero, zero, zero, zero};
+    sums s = {zero, zero, zero, zero};
     for (size_t t = 0; t < c->taps; t += 16) {
         __m256i samples = load(x + t);
-        sums.lo = with_products(sums.lo, samples, load(row + t));
-        sums.slope = with_products(sums.slope, samples, load(slopes + t));
-        sums.curve = with_products(sums.curve, samples, load(curves + t));
+        s.lo = with_products(s.lo, samples, load(row + t));
+        s.slope = with_products(s.slope, samples, load(slopes + t));
+        s.curve = with_products(s.curve, samples, load(curves + t));
     }
     for (size_t t = 0; t < c->core; t += 16)
-        sums.hi = with_products(sums.hi, load(x + c->core_at + t), load(his + t));
-    return sums;
+        s.hi = with_products(s.hi, load(x + c->core_at + t), load(his + t));
+    return s;
 }
 
 /* The sums of four outputs. */
@@ -176,8 +211,8 @@ TARGET static size_t points_avx2(int16_t *out, size_t count, const rc_resample_c
     const __m128i lo_bits = _mm_cvtsi32_si128(c.scale.lo_bits);
     size_t clipped = 0;
     for (size_t i = 0; i < count; i += 4) {
-        partial_sums p = sums_at(&c, points, i, input), q = sums_at(&c, points, i + 1, input);
-        partial_sums r = sums_at(&c, points, i + 2, input), s = sums_at(&c, points, i + 3, input);
+        sums p = sums_at(&c, points, i, input), q = sums_at(&c, points, i + 1, input);
+        sums r = sums_at(&c, points, i + 2, input), s = sums_at(&c, points, i + 3, input);
         __m128i u = _mm_loadu_si128((const __m128i *)(points->u + i));
         __m128i moved = _mm_mullo_epi32(_mm_srai_epi32(sum4(p.curve, q.curve, r.curve, s.curve), 15), u);
         moved = _mm_add_epi32(moved, sum4(p.slope, q.slope, r.slope, s.slope));
@@ -200,7 +235,7 @@ TARGET static size_t points_avx2(int16_t *out, size_t count, const rc_resample_c
     return clipped;
 }
 
-const rc_resample_kernels rc_resample_avx2 = {lanes_avx2, cycle_avx2, points_avx2};
+const rc_resample_kernels rc_resample_avx2 = {lanes_avx2, cycle_avx2, run_avx2, points_avx2};
 
 #else
 typedef int rc_resample_avx2_is_not_for_this_machine;

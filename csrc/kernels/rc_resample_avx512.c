@@ -21,10 +21,20 @@ TARGET static inline __m512i rounded(__m512i hi, __m512i lo, rc_resample_scale s
     return _mm512_srai_epi32(sum, (unsigned)scale.hi_bits);
 }
 
-/* Which of the outputs do not fit. */
-TARGET static inline __mmask16 beyond(__m512i sum, __m256i limited)
+/* Stores `lanes` (or all that are left) of sixteen outputs from `lane` on, limited; returns how many did not fit. */
+TARGET static inline size_t store(int16_t *out, __m512i sum, size_t lane, size_t lanes)
 {
-    return _mm512_cmpneq_epi32_mask(sum, _mm512_cvtepi16_epi32(limited));
+    __m256i limited = _mm512_cvtsepi32_epi16(sum);
+    __mmask16 differs = _mm512_cmpneq_epi32_mask(sum, _mm512_cvtepi16_epi32(limited));
+    if (lanes >= 16) {
+        _mm256_storeu_si256((__m256i *)out, limited);
+    } else {
+        int16_t some[16];
+        _mm256_storeu_si256((__m256i *)some, limited);
+        memcpy(out, some + lane, lanes * sizeof(int16_t));
+        differs &= (__mmask16)(((1u << lanes) - 1) << lane);
+    }
+    return differs ? (size_t)__builtin_popcount(differs) : 0;
 }
 
 /* Two coefficients in every lane. */
@@ -56,16 +66,8 @@ TARGET static size_t lanes_avx512(int16_t *out, size_t count, const rc_resample_
             for (int k = 0; k < 2; k++)
                 lo[k] = _mm512_dpwssd_epi32(lo[k], load(at + list->offsets[j] + 32 * k), lo_pair);
         }
-        for (size_t k = 0; k < 2 && i + 16 * k < count; k++) {
-            size_t left = count - i - 16 * k;
-            __mmask16 wanted = (__mmask16)(left >= 16 ? 0xFFFFu : (1u << left) - 1);
-            __m512i sum = rounded(hi[k], lo[k], list->scale);
-            __m256i limited = _mm512_cvtsepi32_epi16(sum);
-            _mm256_mask_storeu_epi16(out + i + 16 * k, wanted, limited);
-            __mmask16 differs = beyond(sum, limited) & wanted;
-            if (differs)
-                clipped += (size_t)__builtin_popcount(differs);
-        }
+        for (size_t k = 0; k < 2 && i + 16 * k < count; k++)
+            clipped += store(out + i + 16 * k, rounded(hi[k], lo[k], list->scale), 0, count - i - 16 * k);
     }
     return clipped;
 }
@@ -109,18 +111,7 @@ TARGET static size_t cycle_avx512(int16_t *out, size_t count, const rc_resample_
         for (; j < c.pairs; j++)
             lo[2] = _mm512_dpwssd_epi32(lo[2], ordered(from + 2 * j, order), load(lo_at + 32 * j));
         __m512i sum = rounded(hi, _mm512_add_epi32(lo[0], _mm512_add_epi32(lo[1], lo[2])), c.scale);
-        __m256i limited = _mm512_cvtsepi32_epi16(sum);
-        __mmask16 differs = beyond(sum, limited);
-        if (lanes == 16) {
-            _mm256_storeu_si256((__m256i *)(out + i), limited);
-        } else {
-            int16_t some[16];
-            _mm256_storeu_si256((__m256i *)some, limited);
-            memcpy(out + i, some + lane, lanes * sizeof(int16_t));
-            differs &= (__mmask16)(((1u << lanes) - 1) << lane);
-        }
-        if (differs)
-            clipped += (size_t)__builtin_popcount(differs);
+        clipped += store(out + i, sum, lane, lanes);
         i += lanes;
         k += lanes;
         if (k == c.up) {
@@ -131,41 +122,75 @@ TARGET static size_t cycle_avx512(int16_t *out, size_t count, const rc_resample_
     return clipped;
 }
 
-/* Sixteen partial sums of each kind. */
+/* Sixteen sums, whole or in parts, of each kind. */
 typedef struct {
     __m512i lo, slope, curve, hi;
-} partial_sums;
+} sums;
+
+TARGET static size_t run_avx512(int16_t *out, size_t count, const rc_resample_curves *curves, size_t cell,
+                                const int32_t *u, const uint32_t *offsets, const int16_t *lanes)
+{
+    const rc_resample_curves c = *curves;
+    const int16_t *row = c.rows + cell * c.size, *his = row + 3 * c.taps;
+    const __m512i zero = _mm512_setzero_si512();
+    size_t clipped = 0;
+    for (size_t i = 0; i < count; i += 32) {
+        sums s[2] = {{zero, zero, zero, zero}, {zero, zero, zero, zero}};
+        for (size_t t = c.first; t < c.taps; t += 2) {
+            const int16_t *at = lanes + offsets[t / 2] + 2 * i;
+            for (int k = 0; k < 2; k++) {
+                __m512i x = load(at + 32 * k);
+                s[k].lo = _mm512_dpwssd_epi32(s[k].lo, x, pair(row + t));
+                s[k].slope = _mm512_dpwssd_epi32(s[k].slope, x, pair(row + c.taps + t));
+                s[k].curve = _mm512_dpwssd_epi32(s[k].curve, x, pair(row + 2 * c.taps + t));
+            }
+        }
+        for (size_t t = 0; t < c.core; t += 2) {
+            const int16_t *at = lanes + offsets[(c.core_at + t) / 2] + 2 * i;
+            for (int k = 0; k < 2; k++)
+                s[k].hi = _mm512_dpwssd_epi32(s[k].hi, load(at + 32 * k), pair(his + t));
+        }
+        for (size_t k = 0; k < 2 && i + 16 * k < count; k++) {
+            __m512i by = _mm512_loadu_si512(u + i + 16 * k);
+            __m512i moved = _mm512_mullo_epi32(_mm512_srai_epi32(s[k].curve, 15), by);
+            moved = _mm512_mullo_epi32(_mm512_srai_epi32(_mm512_add_epi32(moved, s[k].slope), 15), by);
+            moved = _mm512_add_epi32(s[k].hi, _mm512_srai_epi32(moved, (unsigned)c.scale.lo_bits));
+            clipped += store(out + i + 16 * k, rounded(moved, s[k].lo, c.scale), 0, count - i - 16 * k);
+        }
+    }
+    return clipped;
+}
 
 TARGET static inline __m512i load_half(const int16_t *numbers)
 {
     return _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i *)numbers));
 }
 
-TARGET static inline partial_sums sums_at(const rc_resample_curves *c, const rc_resample_points *points, size_t i,
+TARGET static inline sums sums_at(const rc_resample_curves *c, const rc_resample_points *points, size_t i,
                                           const int16_t *input)
 {
     const int16_t *row = c->rows + points->cell[i] * c->size, *x = input + points->at[i];
     const int16_t *slopes = row + c->taps, *curves = slopes + c->taps, *his = curves + c->taps;
     const __m512i zero = _mm512_setzero_si512();
-    partial_sums sums = {zero, zero, zero, zero};
+    sums s = {zero, zero, zero, zero};
     size_t t = 0;
     for (; t + 32 <= c->taps; t += 32) {
         __m512i samples = load(x + t);
-        sums.lo = _mm512_dpwssd_epi32(sums.lo, samples, load(row + t));
-        sums.slope = _mm512_dpwssd_epi32(sums.slope, samples, load(slopes + t));
-        sums.curve = _mm512_dpwssd_epi32(sums.curve, samples, load(curves + t));
+        s.lo = _mm512_dpwssd_epi32(s.lo, samples, load(row + t));
+        s.slope = _mm512_dpwssd_epi32(s.slope, samples, load(slopes + t));
+        s.curve = _mm512_dpwssd_epi32(s.curve, samples, load(curves + t));
     }
     if (t < c->taps) {
         __m512i samples = load_half(x + t);
-        sums.lo = _mm512_dpwssd_epi32(sums.lo, samples, load_half(row + t));
-        sums.slope = _mm512_dpwssd_epi32(sums.slope, samples, load_half(slopes + t));
-        sums.curve = _mm512_dpwssd_epi32(sums.curve, samples, load_half(curves + t));
+        s.lo = _mm512_dpwssd_epi32(s.lo, samples, load_half(row + t));
+        s.slope = _mm512_dpwssd_epi32(s.slope, samples, load_half(slopes + t));
+        s.curve = _mm512_dpwssd_epi32(s.curve, samples, load_half(curves + t));
     }
     for (t = 0; t + 32 <= c->core; t += 32)
-        sums.hi = _mm512_dpwssd_epi32(sums.hi, load(x + c->core_at + t), load(his + t));
+        s.hi = _mm512_dpwssd_epi32(s.hi, load(x + c->core_at + t), load(his + t));
     if (t < c->core)
-        sums.hi = _mm512_dpwssd_epi32(sums.hi, load_half(x + c->core_at + t), load_half(his + t));
-    return sums;
+        s.hi = _mm512_dpwssd_epi32(s.hi, load_half(x + c->core_at + t), load_half(his + t));
+    return s;
 }
 
 /* Adds neighbours of two registers: within quarters, a and b in turns. */
@@ -194,8 +219,8 @@ TARGET static size_t points_avx512(int16_t *out, size_t count, const rc_resample
     const __m128i lo_bits = _mm_cvtsi32_si128(c.scale.lo_bits);
     size_t clipped = 0;
     for (size_t i = 0; i < count; i += 4) {
-        partial_sums p = sums_at(&c, points, i, input), q = sums_at(&c, points, i + 1, input);
-        partial_sums r = sums_at(&c, points, i + 2, input), s = sums_at(&c, points, i + 3, input);
+        sums p = sums_at(&c, points, i, input), q = sums_at(&c, points, i + 1, input);
+        sums r = sums_at(&c, points, i + 2, input), s = sums_at(&c, points, i + 3, input);
         __m512i low = fold_quarters(fold4(p.lo, q.lo, r.lo, s.lo), fold4(p.slope, q.slope, r.slope, s.slope));
         __m512i high = fold_quarters(fold4(p.curve, q.curve, r.curve, s.curve), fold4(p.hi, q.hi, r.hi, s.hi));
         __m512i all = fold_quarters(low, high);
@@ -218,7 +243,7 @@ TARGET static size_t points_avx512(int16_t *out, size_t count, const rc_resample
     return clipped;
 }
 
-const rc_resample_kernels rc_resample_avx512 = {lanes_avx512, cycle_avx512, points_avx512};
+const rc_resample_kernels rc_resample_avx512 = {lanes_avx512, cycle_avx512, run_avx512, points_avx512};
 
 #else
 typedef int rc_resample_avx512_is_not_for_this_machine;

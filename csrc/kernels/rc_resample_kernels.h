@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 /* Samples beyond what an output depends on that kernels may read, after the last and before the
- * first. */
+ * first; and values of u after the last. */
 #define RC_RESAMPLE_SLACK 64
 
 typedef struct {
@@ -45,13 +45,13 @@ typedef struct {
 } rc_resample_cycle;
 
 /* The filter between its phases: for each of `cells` parts of an input sample a row of `size`
- * numbers, which are `taps` of lo, slope and curve each and `core` of hi, for the taps from core_at
- * on. With u / 2^15 from -1 to 1 in a cell, what the slopes and curves add to the sum of lo is
+ * numbers, which are `taps` of lo, slope and curve each, zero before `first`, and `core` of hi, for
+ * the taps from core_at on. With u / 2^15 from -1 to 1 in a cell, what the slopes and curves add to the sum of lo is
  *
  *     ((((sum of curve * x) >> 15) * u + sum of slope * x) >> 15) * u. */
 typedef struct {
     rc_resample_scale scale;
-    size_t cells, size, taps, core_at, core;
+    size_t cells, size, first, taps, core_at, core;
     int16_t *rows;
 } rc_resample_curves;
 
@@ -68,6 +68,9 @@ typedef struct {
     size_t (*lanes)(int16_t *out, size_t count, const rc_resample_list *list, const int16_t *lanes);
     /* Outputs from number k of the cycle on, whose first sample is x. */
     size_t (*cycle)(int16_t *out, size_t count, const rc_resample_cycle *cycle, size_t k, const int16_t *x);
+    /* Outputs in one cell, laid out like those of a list with a pair for every two taps. */
+    size_t (*run)(int16_t *out, size_t count, const rc_resample_curves *curves, size_t cell, const int32_t *u,
+                  const uint32_t *offsets, const int16_t *lanes);
     /* Outputs anywhere; what follows the last point up to a multiple of 4 lies in the input too. */
     size_t (*points)(int16_t *out, size_t count, const rc_resample_curves *curves, const rc_resample_points *points,
                      const int16_t *input);

@@ -122,6 +122,45 @@ static size_t cycle_neon(int16_t *out, size_t count, const rc_resample_cycle *cy
     return clipped;
 }
 
+/* What slopes and curves add to the sum of hi. */
+static inline int32x4_t moved(int32x4_t slope, int32x4_t curve, int32x4_t u, rc_resample_scale scale)
+{
+    slope = vmlaq_s32(slope, vshrq_n_s32(curve, 15), u);
+    return vshlq_s32(vmulq_s32(vshrq_n_s32(slope, 15), u), vdupq_n_s32(-scale.lo_bits));
+}
+
+static size_t run_neon(int16_t *out, size_t count, const rc_resample_curves *c, size_t cell, const int32_t *u,
+                       const uint32_t *offsets, const int16_t *lanes)
+{
+    const int16_t *row = c->rows + cell * c->size, *his = row + 3 * c->taps;
+    size_t clipped = 0;
+    for (size_t i = 0; i < count; i += 8) {
+        int32x4_t lo[2], slope[2], curve[2], hi[2];
+        for (int k = 0; k < 2; k++)
+            lo[k] = slope[k] = curve[k] = hi[k] = vdupq_n_s32(0);
+        for (size_t t = c->first; t < c->taps; t += 2) {
+            const int16_t *at = lanes + offsets[t / 2] + 2 * i;
+            for (int k = 0; k < 2; k++) {
+                int16x8_t x = vld1q_s16(at + 8 * k);
+                lo[k] = with_products(lo[k], x, pair(row + t));
+                slope[k] = with_products(slope[k], x, pair(row + c->taps + t));
+                curve[k] = with_products(curve[k], x, pair(row + 2 * c->taps + t));
+            }
+        }
+        for (size_t t = 0; t < c->core; t += 2) {
+            const int16_t *at = lanes + offsets[(c->core_at + t) / 2] + 2 * i;
+            for (int k = 0; k < 2; k++)
+                hi[k] = with_products(hi[k], vld1q_s16(at + 8 * k), pair(his + t));
+        }
+        for (size_t k = 0; k < 2 && i + 4 * k < count; k++) {
+            size_t left = count - i - 4 * k;
+            int32x4_t all = vaddq_s32(hi[k], moved(slope[k], curve[k], vld1q_s32(u + i + 4 * k), c->scale));
+            clipped += store(out + i + 4 * k, rounded(all, lo[k], c->scale), 0, left < 4 ? left : 4);
+        }
+    }
+    return clipped;
+}
+
 /* The sum of `count` products, a multiple of 16. */
 static inline int32_t products(const int16_t *coefficients, const int16_t *x, size_t count)
 {
@@ -152,16 +191,14 @@ static size_t points_neon(int16_t *out, size_t count, const rc_resample_curves *
             curve[k] = products(row + 2 * c->taps, x, c->taps);
             hi[k] = products(row + 3 * c->taps, x + c->core_at, c->core);
         }
-        int32x4_t u = vld1q_s32(points->u + i);
-        int32x4_t moved = vmlaq_s32(vld1q_s32(slope), vshrq_n_s32(vld1q_s32(curve), 15), u);
-        moved = vshlq_s32(vmulq_s32(vshrq_n_s32(moved, 15), u), vdupq_n_s32(-c->scale.lo_bits));
-        int32x4_t sum = rounded(vaddq_s32(vld1q_s32(hi), moved), vld1q_s32(lo), c->scale);
-        clipped += store(out + i, sum, 0, count - i < 4 ? count - i : 4);
+        int32x4_t all = moved(vld1q_s32(slope), vld1q_s32(curve), vld1q_s32(points->u + i), c->scale);
+        all = rounded(vaddq_s32(vld1q_s32(hi), all), vld1q_s32(lo), c->scale);
+        clipped += store(out + i, all, 0, count - i < 4 ? count - i : 4);
     }
     return clipped;
 }
 
-const rc_resample_kernels rc_resample_neon = {lanes_neon, cycle_neon, points_neon};
+const rc_resample_kernels rc_resample_neon = {lanes_neon, cycle_neon, run_neon, points_neon};
 
 #else
 typedef int rc_resample_neon_is_not_for_this_machine;

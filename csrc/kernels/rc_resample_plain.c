@@ -51,6 +51,32 @@ static size_t cycle_plain(int16_t *out, size_t count, const rc_resample_cycle *c
     return clipped;
 }
 
+/* What slopes and curves add to the sum of lo. */
+static int32_t moved(int32_t slope, int32_t curve, int32_t u)
+{
+    return (((curve >> 15) * u + slope) >> 15) * u;
+}
+
+static size_t run_plain(int16_t *out, size_t count, const rc_resample_curves *c, size_t cell, const int32_t *u,
+                        const uint32_t *offsets, const int16_t *lanes)
+{
+    const int16_t *row = c->rows + cell * c->size;
+    size_t clipped = 0;
+    for (size_t i = 0; i < count; i++) {
+        int32_t lo = 0, slope = 0, curve = 0, hi = 0;
+        for (size_t t = c->first; t < c->taps; t++) {
+            int32_t x = lanes[offsets[t / 2] + 2 * i + t % 2];
+            lo += row[t] * x;
+            slope += row[c->taps + t] * x;
+            curve += row[2 * c->taps + t] * x;
+            if (t >= c->core_at && t < c->core_at + c->core)
+                hi += row[3 * c->taps + t - c->core_at] * x;
+        }
+        clipped += finish(out + i, lo, hi + (moved(slope, curve, u[i]) >> c->scale.lo_bits), c->scale);
+    }
+    return clipped;
+}
+
 static int32_t products(const int16_t *coefficients, const int16_t *x, size_t count)
 {
     int32_t sum = 0;
@@ -67,10 +93,9 @@ static size_t points_plain(int16_t *out, size_t count, const rc_resample_curves 
         const int16_t *row = c->rows + points->cell[i] * c->size, *x = input + points->at[i];
         int32_t lo = products(row, x, c->taps), hi = products(row + 3 * c->taps, x + c->core_at, c->core);
         int32_t slope = products(row + c->taps, x, c->taps), curve = products(row + 2 * c->taps, x, c->taps);
-        int32_t moved = (((curve >> 15) * points->u[i] + slope) >> 15) * points->u[i];
-        clipped += finish(out + i, lo, hi + (moved >> c->scale.lo_bits), c->scale);
+        clipped += finish(out + i, lo, hi + (moved(slope, curve, points->u[i]) >> c->scale.lo_bits), c->scale);
     }
     return clipped;
 }
 
-const rc_resample_kernels rc_resample_plain = {lanes_plain, cycle_plain, points_plain};
+const rc_resample_kernels rc_resample_plain = {lanes_plain, cycle_plain, run_plain, points_plain};

@@ -9,7 +9,7 @@ class Resampler:
     After n input samples exactly ceil(n * rate_out / rate_in) output samples have been given,
     whatever the pieces; any partition of the input gives the same output. Output lags by a short
     constant delay. Grade "fast": flat to 0.9, 80 dB down from 1.1 of the narrower Nyquist
-    frequency, 1.1 ms at 48 -> 24 kHz; "best": 100 dB down from 1.0 of it, 3.1 ms.
+    frequency, 1.1 ms at 48 -> 24 kHz; "best": 100 dB down from 1.0 of it, 3.0 ms.
 
     Raises ValueError for a rate or grade out of range. One thread at a time.
     """
@@ -42,7 +42,7 @@ class Resampler:
     def adjust(self, ppm: float, /) -> None:
         """From now on take the true input rate to be `rate_in * (1 + ppm / 1e6)`, against clock drift.
 
-        Nothing clicks; an output sample then costs several times as much. Raises ValueError beyond
+        Nothing clicks; an output sample then costs two to five times as much. Raises ValueError beyond
         +-10000. Survives `flush`, is taken back by `reset`.
         """
 

@@ -166,7 +166,13 @@ def test_attributes():
         resampler.rate_in = 5
 
 
-@pytest.mark.parametrize(("rate_in", "rate_out"), [(48000, 24000), (24000, 24000), (44100, 48000)])
+every_adjusted_pair = pytest.mark.parametrize(
+    ("rate_in", "rate_out"),
+    [(48000, 24000), (24000, 24000), (24000, 48000), (24000, 16000), (8000, 24000), (44100, 48000), (8002, 44100)],
+)
+
+
+@every_adjusted_pair
 @every_grade
 def test_adjusting_follows_a_drifting_clock_without_a_click(rate_in, rate_out, grade):
     resampler, frequency, ppm = Resampler(rate_in, rate_out, grade), 1000.0, 300.0
@@ -187,6 +193,20 @@ def test_adjusting_follows_a_drifting_clock_without_a_click(rate_in, rate_out, g
     basis = np.stack([np.cos(phase), np.sin(phase)], 1)
     rest = out[middle] - basis @ np.linalg.lstsq(basis, out[middle], rcond=None)[0]
     assert 20 * np.log10(20000 / np.sqrt(2) / np.std(rest)) > 80
+
+
+@every_adjusted_pair
+@every_grade
+def test_adjusting_all_the_time_does_not_click(rate_in, rate_out, grade):
+    # From none over what clocks drift by to the most: other phases, cells and ways of filtering every 10 ms.
+    resampler, source, frequency, pieces = Resampler(rate_in, rate_out, grade), random.Random(1), 1000.0, []
+    samples, size = tone(frequency, rate_in, 2), rate_in // 100
+    for start in range(0, len(samples), size):
+        pieces.append(resampler.process(samples[start : start + size]))
+        resampler.adjust(source.choice([0.0, 1.0, 50.0, 400.0, 10000.0]) * source.choice([-1, 1]))
+    out = int16(b"".join(pieces)).astype(float)[rate_out // 50 :]
+    assert np.abs(np.diff(out, 2)).max() < 1.03 * 20000 * (2 * np.pi * frequency * 1.01 / rate_out) ** 2 + 3
+    assert len(out) > rate_out
 
 
 def test_adjustment_is_bounded_and_forgotten_by_reset():

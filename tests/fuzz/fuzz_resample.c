@@ -1,5 +1,5 @@
-/* Any rates, any samples, any partition, any instruction set: the same output as in one piece in
- * plain C. */
+/* Any rates, any samples, any partition, any instruction set, adjusted twice on the way: the same
+ * output as in two pieces in plain C. */
 #include "fuzz.h"
 #include "rc_cpu.h"
 #include "rc_resample.h"
@@ -15,6 +15,19 @@ static uint32_t any_rate(choices *in)
     return choice < 6 ? usual[choice] : 8000 + (uint32_t)choose(in, 61000) * 3;
 }
 
+/* None, as a clock drifts, or anything. */
+static double any_ppm(choices *in)
+{
+    switch (choose(in, 3)) {
+    case 0:
+        return 0;
+    case 1:
+        return ((double)choose(in, 4001) - 2000) / 8;
+    default:
+        return (double)choose(in, 20001) - 10000;
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     choices in = {data, size};
@@ -26,33 +39,41 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         rc_resample_free(pieces);
         pieces = rc_resample_new(rate_in, rate_out, RC_RESAMPLE_BEST);
     }
-    double ppm = choose(&in, 3) ? 0 : (double)choose(&in, 20001) - 10000;
-    CHECK(rc_resample_adjust(whole, ppm) == 0 && rc_resample_adjust(pieces, ppm) == 0);
+    double ppm[2] = {any_ppm(&in), any_ppm(&in)};
     size_t plan = in.left / 4, count = (in.left - plan) / 2 * 8; /* the samples are repeated, to have more */
     choices steps = {in.at, plan};
     int16_t *samples = malloc(count * sizeof(int16_t) + 1);
     for (size_t i = 0; i < count; i++)
         memcpy(samples + i, in.at + plan + i * 2 % (count / 4), 2);
 
-    rc_cpu_restrict(0);
-    size_t expected = rc_resample_count(whole, count);
-    int16_t *out = malloc((expected + rc_resample_flush_count(whole) + 64) * sizeof(int16_t));
-    CHECK(rc_resample_process(whole, out, samples, count) == expected);
-    size_t flushed = rc_resample_flush_count(whole);
-    out = realloc(out, (expected + flushed) * sizeof(int16_t) + 1);
-    CHECK(rc_resample_flush(whole, out + expected) == flushed);
-
-    int16_t *again = malloc((expected + flushed) * sizeof(int16_t) + 1);
-    size_t at = 0, made = 0;
-    while (at < count) {
-        size_t piece = choose(&steps, 3000);
-        piece = piece == 0 && steps.left == 0 ? count - at : piece;
-        piece = piece < count - at ? piece : count - at;
-        rc_cpu_restrict(choose_byte(&steps));
-        made += rc_resample_process(pieces, again + made, samples + at, piece);
-        at += piece;
+    size_t room = 1, at = 0, expected = 0, made = 0;
+    for (int part = 0; part < 2; part++) { /* room for the whole at either ratio */
+        CHECK(rc_resample_adjust(whole, ppm[part]) == 0);
+        room += rc_resample_count(whole, count) + rc_resample_flush_count(whole) + 1;
     }
-    CHECK(made == expected);
+    int16_t *out = malloc(room * sizeof(int16_t)), *again = malloc(room * sizeof(int16_t));
+    for (int part = 0; part < 2; part++) {
+        size_t end = part == 0 ? count / 2 : count;
+        CHECK(rc_resample_adjust(whole, ppm[part]) == 0 && rc_resample_adjust(pieces, ppm[part]) == 0);
+        rc_cpu_restrict(0);
+        expected += rc_resample_process(whole, out + expected, samples + at, end - at);
+        while (at < end) {
+            size_t piece = choose(&steps, 3000);
+            piece = piece == 0 && steps.left == 0 ? end - at : piece;
+            piece = piece < end - at ? piece : end - at;
+            rc_cpu_restrict(choose_byte(&steps));
+            size_t promised = rc_resample_count(pieces, piece);
+            int16_t *exact = malloc(promised * sizeof(int16_t) + 1); /* not one sample too many */
+            CHECK(rc_resample_process(pieces, exact, samples + at, piece) == promised);
+            memcpy(again + made, exact, promised * sizeof(int16_t));
+            free(exact);
+            at += piece;
+            made += promised;
+        }
+        CHECK(made == expected);
+    }
+    size_t flushed = rc_resample_flush_count(whole);
+    CHECK(rc_resample_flush(whole, out + expected) == flushed);
     CHECK(rc_resample_flush(pieces, again + made) == flushed);
     CHECK(memcmp(out, again, (expected + flushed) * sizeof(int16_t)) == 0);
     CHECK(rc_resample_clipped(whole) == rc_resample_clipped(pieces));
