@@ -10,8 +10,10 @@
  * time in five lately. Doubt times what is played is the error to expect. It sets the step, which
  * so is small while somebody speaks (after G. Enzner and P. Vary, Frequency-domain adaptive Kalman
  * filter for acoustic echo control, 2006); and what is far over it in many bands is somebody.
- * Doubt rises slowly, so that a speaker is noticed long before the model gets used to him. The
- * constants were tuned by bench/echo_quality.py on one half of its voices and rooms. */
+ * Doubt rises slowly, so that a speaker is noticed long before the model gets used to him. Where
+ * the way of the echo has changed, the model adds more than it takes away, which no speaker brings
+ * about: it is then forgotten. The constants were tuned with the scenes of bench/echo_quality.py,
+ * on one half of its voices and rooms. */
 #include "rc_echo.h"
 
 #include <math.h>
@@ -64,11 +66,19 @@ enum {
 #define SMOOTHING 0.25f
 #define SOMEBODY 0.7f /* mean excess, log2, that is somebody as likely as not */
 #define SLOPE 4.0f
+#define WORSE 1.2f /* times as much left as was captured: at this hop the model is worse than none, */
+#define WRONG 1.3f /* and on average it is of another path: the echo's way has changed */
+#define WRONG_RATE 0.05f
 #define REDUCTION_RATE 0.02f
 
 typedef struct {
     float re[BINS], im[BINS];
 } spectrum;
+
+/* What was captured, the echo that the model sees in it, what is left, and what was played. */
+typedef struct {
+    float captured, echo, left, played;
+} powers;
 
 struct rc_echo {
     rc_resample *resample[SIDES]; /* NULL at 16 kHz */
@@ -85,7 +95,8 @@ struct rc_echo {
     float share[TAPS];                 /* of what is learned; they sum to 1 */
     float doubt[BANDS], floor[BANDS];
     float excess;                      /* smoothed */
-    float captured_power, left_power;  /* smoothed while only echo was heard */
+    powers lately;                     /* smoothed while an echo was expected, */
+    powers alone;                      /* and while nothing else was heard */
 };
 
 static void prepare(rc_echo *e)
@@ -134,6 +145,18 @@ void rc_echo_free(rc_echo *e)
     free(e);
 }
 
+static void forget_path(rc_echo *e)
+{
+    memset(e->path, 0, sizeof(e->path));
+    for (int k = 0; k < TAPS; k++)
+        e->share[k] = 1.0f / TAPS;
+    for (int band = 0; band < BANDS; band++)
+        e->doubt[band] = FIRST_DOUBT;
+    e->excess = 0;
+    memset(&e->lately, 0, sizeof(e->lately));
+    memset(&e->alone, 0, sizeof(e->alone));
+}
+
 void rc_echo_reset(rc_echo *e)
 {
     for (int side = 0; side < SIDES && e->resample[side] != NULL; side++)
@@ -144,15 +167,9 @@ void rc_echo_reset(rc_echo *e)
     memset(e->played, 0, sizeof(e->played));
     memset(e->played_power, 0, sizeof(e->played_power));
     e->newest = 0;
-    memset(e->path, 0, sizeof(e->path));
-    for (int k = 0; k < TAPS; k++)
-        e->share[k] = 1.0f / TAPS;
-    for (int band = 0; band < BANDS; band++) {
-        e->doubt[band] = FIRST_DOUBT;
+    for (int band = 0; band < BANDS; band++)
         e->floor[band] = 1e9f; /* falls onto what is there */
-    }
-    e->excess = 0;
-    e->captured_power = e->left_power = 0;
+    forget_path(e);
 }
 
 /* To spectra ---------------------------------------------------------------------------------- */
@@ -286,11 +303,6 @@ static float clip(float x, float low, float high)
     return x < low ? low : x > high ? high : x;
 }
 
-/* Power of what was captured, of the echo in it and of what is left, in one band. */
-typedef struct {
-    float captured, echo, left, played;
-} powers;
-
 static float power(const spectrum *of, int bin)
 {
     return of->re[bin] * of->re[bin] + of->im[bin] * of->im[bin];
@@ -336,6 +348,12 @@ static void scale(const rc_echo *e, int band, spectrum *left, const float reach[
     }
 }
 
+static void follow(powers *average, powers now, float rate)
+{
+    average->captured += rate * (now.captured - average->captured);
+    average->left += rate * (now.left - average->left);
+}
+
 static float decide(rc_echo *e)
 {
     spectrum captured, echo, left;
@@ -355,6 +373,7 @@ static float decide(rc_echo *e)
     for (int band = 0; band < BANDS; band++) {
         powers p = band_powers[band] = measure(band, &captured, &echo, &left, reach);
         all.captured += p.captured;
+        all.echo += p.echo;
         all.left += p.left;
         all.played += p.played;
     }
@@ -365,17 +384,22 @@ static float decide(rc_echo *e)
     }
     learn(e, &left);
 
+    if (all.left > WORSE * all.captured)
+        excess = 0;
     e->excess += SMOOTHING * (excess - e->excess);
-    if (e->excess < SOMEBODY / 2 && 0.01f * all.played > BANDS * ROUNDING) {
-        e->captured_power += REDUCTION_RATE * (all.captured - e->captured_power);
-        e->left_power += REDUCTION_RATE * (all.left - e->left_power);
+    if (all.echo > BANDS * ROUNDING) {
+        follow(&e->lately, all, WRONG_RATE);
+        if (e->lately.left > WRONG * e->lately.captured)
+            forget_path(e);
+        else if (e->excess < SOMEBODY / 2)
+            follow(&e->alone, all, REDUCTION_RATE);
     }
     return rc_logistic(SLOPE * (e->excess - SOMEBODY));
 }
 
 float rc_echo_reduction_db(const rc_echo *e)
 {
-    return 10 * log10f((e->captured_power + 1) / (e->left_power + 1));
+    return 10 * log10f((e->alone.captured + 1) / (e->alone.left + 1));
 }
 
 /* Samples in ---------------------------------------------------------------------------------- */
