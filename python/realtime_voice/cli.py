@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from realtime_voice.audio.barge_in import POLICIES
 from realtime_voice.audio.echo import LEVELS
 from realtime_voice.errors import RealtimeError
 from realtime_voice.serve import add_arguments, serve_until
@@ -95,6 +96,10 @@ def parser() -> argparse.ArgumentParser:
     talk.add_argument(
         "--noise-suppression", choices=LEVELS, metavar="LEVEL", help=f"with echo control: {', '.join(LEVELS)}"
     )
+    talk.add_argument(
+        "--barge-in", choices=POLICIES, help="who decides that you interrupt (both with echo control or a headset)"
+    )
+    talk.add_argument("--headset", action="store_true", help="the microphone does not hear the speaker")
     talk.add_argument("--timeline", metavar="FILE", help="keep what happened when, to draw it with `realtime timeline`")
     talk.add_argument("--text", action="store_true", help="type instead of speaking: lines from stdin")
     talk.add_argument("--agent", choices=("strands", "session"), help="who answers tools (strands where installed)")
@@ -174,6 +179,8 @@ def _talk(options: argparse.Namespace) -> int:
                 record=options.record,
                 echo_control=options.echo_control,
                 noise_suppression=options.noise_suppression,
+                barge_in=options.barge_in,
+                headset=options.headset,
                 timeline=options.timeline,
                 text=options.text,
                 agent=options.agent,

@@ -736,6 +736,8 @@ class Session:
         if self._audio is not None:
             for event in self._audio.events():
                 self.audio_event(event)
+        elif self._playout is not None:
+            self._playout.tell_events()
 
     async def _capture_all(self, audio: AudioIO) -> None:
         while (chunks := await audio.captured()) is not None:

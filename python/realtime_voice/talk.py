@@ -16,6 +16,7 @@ import msgspec
 
 from realtime_voice import endpoint
 from realtime_voice.audio import AudioEvent, DeviceAudioIO, FileAudioIO, SplitAudioIO
+from realtime_voice.audio.barge_in import Policy
 from realtime_voice.audio.device import Latency
 from realtime_voice.audio.echo import NoiseSuppression
 from realtime_voice.audio.engine import EngineAudioIO
@@ -79,6 +80,8 @@ class TalkOptions(msgspec.Struct, kw_only=True):
     record: str | None = None
     echo_control: Literal["auto", "webrtc", "off"] = "auto"
     noise_suppression: NoiseSuppression | None = None
+    barge_in: Policy | None = None
+    headset: bool = False
     timeline: str | None = None
     text: bool = False
     agent: Agent | None = None
@@ -493,9 +496,13 @@ def open_audio(options: TalkOptions) -> Audio:
             hangover_ms=HANGOVER_MS,
             echo_control=None if options.echo_control == "off" else options.echo_control,
             noise_suppression=options.noise_suppression,
+            barge_in=options.barge_in,
+            headset=options.headset,
         )
     if options.echo_control == "webrtc" or options.noise_suppression:
         raise ValueError("--echo-control needs --input mic and --output speaker: only they hear each other")
+    if options.headset or options.barge_in is not None:
+        raise ValueError("--headset and --barge-in need --input mic and --output speaker: only they hear each other")
     for option, name, used in (
         ("--input-device", options.input_device, mic),
         ("--output-device", options.output_device, speaker),

@@ -592,6 +592,56 @@ async def test_a_cut_by_the_device_is_told_to_the_server(peer: Any) -> None:
         assert (await next_event(session, Interrupted)).heard == "one two"
 
 
+class Listening(PushAudioIO):
+    """The callback hears the user, too; the test is the device."""
+
+    async def _open(self) -> None:
+        self._assemble(self.rate)
+
+    def hear(self, ms: int, pcm: bytes = b"") -> None:
+        """Let the device run while Python does nothing else."""
+        for at in range(0, ms, 10):
+            self.duplex.process(pcm[48 * at : 48 * (at + 10)].ljust(480, b"\0"), 240)
+
+
+async def test_a_cut_while_python_slept_comes_before_the_messages_that_waited(peer: Any) -> None:
+    audio = Listening(rate=24000, barge_in="local", headset=True, confirm_ms=50, confirm_probability=0.0)
+    async with open_session(peer, audio=audio) as session:
+        audio.playout.interruptible = False
+        await peer.begin_response("resp_1")
+        await peer.speak("one two three four", 400, response="resp_1")
+        await peer.end_response("resp_1")
+        await next_event(session, ev.ResponseDone)
+        audio.hear(150)
+        audio.playout.interruptible = True  # any sound is speech from here on
+        audio.hear(2000)
+        assert audio.duplex.generation == 1
+        await peer.begin_response("resp_2")
+        await peer.speak("five six", 200, response="resp_2", item="item_b")
+        assert (await peer.expect("conversation.item.truncate"))["audio_end_ms"] == 204  # and 5 ms of fade
+        await until(lambda: audio.playout.received_ms("item_b") >= 200)
+        await peer.nothing()  # the answer that runs now was not meant
+        audio.playout.interruptible = False
+        audio.hear(300)
+        assert (audio.playout.played_ms("item_a"), audio.playout.played_ms("item_b")) == (204, 200)
+
+
+async def test_the_policy_of_the_audio_side_is_heeded(peer: Any) -> None:
+    audio = Listening(rate=24000, barge_in="local")
+    async with open_session(peer, audio=audio) as session:
+        await peer.begin_response("resp_1")
+        await peer.speak("one two three four", 400, response="resp_1")
+        await until(lambda: audio.playout.received_ms("item_a") >= 400)
+        await peer.send("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
+        await next_event(session, ev.InputAudioBufferSpeechStarted)
+        await peer.nothing()
+        assert audio.playout.active
+        session.allow_interruptions = False
+        assert not audio.playout.interruptible
+        session.allow_interruptions = True
+        assert audio.playout.interruptible
+
+
 async def test_latency_of_a_turn(peer: Any) -> None:
     talk = Talk(peer)
     async with talk.session as session:

@@ -28,7 +28,7 @@ class BargeInRule(msgspec.Struct, frozen=True):
     comes first; "off": nobody."""
     confirm_ms: int = 150
     """Speech, less what was not speech in between, after which the callback cuts; 10 to 10000. It ducks at once."""
-    confirm_probability: float = 0.5
+    confirm_probability: float = 0.7
     """Of a hop of 10 ms that counts as speech."""
     duck_db: float = -12.0
     """How much quieter the agent is until that is decided; -120 to 0."""

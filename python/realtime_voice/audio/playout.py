@@ -97,6 +97,8 @@ class Playout:
         """Bytes refused because a host went on feeding twice the backlog's bound."""
         self.observer: Callable[[AudioEvent], object] | None = None
         """Called with each event as it happens, whoever takes it from `events`."""
+        self.tell_events: Callable[[], object] = lambda: None
+        """Makes an owner other than the session hand it the events; called before each of the peer's messages."""
         self.latency_s = latency_s
         """Seconds by which the device's count of frames is ahead of what sounds."""
         self.measure: Callable[[int], float] | None = None

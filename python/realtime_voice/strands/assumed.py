@@ -40,6 +40,9 @@ class AssumedPlayout:
     def end_item(self, item_id: str) -> None:
         """Do nothing: an item is over when it was played."""
 
+    def tell_events(self) -> None:
+        """Do nothing: there are none."""
+
     def handed_over(self, event: ResponseOutputAudioDelta) -> None:
         """Note that the outputs got a delta."""
         now = self._clock()

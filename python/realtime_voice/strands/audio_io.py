@@ -10,18 +10,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from realtime_core import base64
 from realtime_voice.audio import Wire
+from realtime_voice.audio.barge_in import settle
 from realtime_voice.audio.echo import check_echo_options
 from realtime_voice.strands.convert import FromWire, ToWire
 from realtime_voice.strands.model import RealtimeModel
 
 if TYPE_CHECKING:
     from realtime_voice.audio import AudioIO
+    from realtime_voice.audio.barge_in import BargeInOptions, Policy
     from realtime_voice.audio.device import Latency
     from realtime_voice.audio.echo import EchoOptions, NoiseSuppression
+    from realtime_voice.audio.engine import CaptureOptions
     from realtime_voice.audio.playout import Playout
     from realtime_voice.strands.model import Stream
 
@@ -53,6 +56,8 @@ class AudioOptions(TypedDict, total=False):
     echo_control: Literal["auto", "webrtc"] | None
     noise_suppression: NoiseSuppression | None
     gain_control: bool
+    barge_in: Policy | None
+    headset: bool
 
 
 class AudioIOBase:
@@ -79,6 +84,9 @@ class AudioIOBase:
             brings; "auto", the default: where that is installed; or None.
         noise_suppression: Of echo control: "low", "moderate", "high", "very high", or None.
         gain_control: Of echo control: brings speech to one level.
+        barge_in: Who decides that the user interrupts: "local", the sound device's callback; "server"; "both"; "off".
+            By default "both" with echo control or a headset, else "server".
+        headset: The microphone does not hear the speaker.
 
     Raises:
         ValueError: An option is wrong, or given together with `audio`, which has its own.
@@ -100,6 +108,8 @@ class AudioIOBase:
         echo_control: Literal["auto", "webrtc"] | None = "auto",
         noise_suppression: NoiseSuppression | None = None,
         gain_control: bool = False,
+        barge_in: Policy | None = None,
+        headset: bool = False,
     ) -> None:
         echo: EchoOptions = {}
         if echo_control != "auto":
@@ -109,6 +119,12 @@ class AudioIOBase:
         if gain_control:
             echo["gain_control"] = True
         check_echo_options({"echo_control": "auto", **echo})
+        interrupting: BargeInOptions = {}
+        if barge_in is not None:
+            interrupting["barge_in"] = barge_in
+        if headset:
+            interrupting["headset"] = True
+        settle(interrupting, echo_controlled=False)
         devices = {
             "input_device_index": input_device_index,
             "input_frames_per_buffer": input_frames_per_buffer,
@@ -129,18 +145,19 @@ class AudioIOBase:
         given |= {name: value for name, value in ours.items() if value is not None}
         if audio is not None and given:
             raise ValueError(f"{', '.join(given)} belong to the sound devices: leave them out, or leave out audio")
-        if audio is not None and echo:
-            raise ValueError(f"{', '.join(echo)} belong to the sound devices: leave them out, or leave out audio")
-        self._shared = Shared(audio, given, echo)
+        if audio is not None and (echo or interrupting):
+            wrong = ", ".join([*echo, *interrupting])
+            raise ValueError(f"{wrong} belong to the sound devices: leave them out, or leave out audio")
+        self._shared = Shared(audio, given, cast("CaptureOptions", {**echo, **interrupting}))
 
 
 class Shared:
     """The one audio side of input and output: open while either is."""
 
-    def __init__(self, audio: AudioIO | None, devices: dict[str, Any], echo: EchoOptions) -> None:
+    def __init__(self, audio: AudioIO | None, devices: dict[str, Any], capture: CaptureOptions) -> None:
         self._audio = audio
         self._devices = devices
-        self._echo = echo
+        self._capture = capture
         self._side: AudioSide | None = None
         self._users = 0
         self._opening = asyncio.Lock()
@@ -174,7 +191,7 @@ class Shared:
             output_device=self._devices.get("output_device", self._devices.get("output_device_index")),
             latency=self._devices.get("latency"),
             block_s=min(blocks, default=None),
-            **self._echo,
+            **self._capture,
         )
 
     def _block_s(self, side: str, stream: Stream) -> float | None:
@@ -206,7 +223,10 @@ class AudioSide:
         wire_in, wire_out = self.direct.wires if self.direct else (_PCM, _PCM)
         await self.audio.start(wire_in, wire_out, framed=False)
         if self.direct:
+            self.audio.playout.tell_events = self.tell_events
             self.direct.attach_playout(self.audio.playout)
+        else:
+            self.audio.playout.interruptible = False  # by the callback: another model could not be told
 
     def tell_events(self) -> None:
         """Tell a session of ours what the audio side heard and played: its measure of how long the user waits."""

@@ -46,8 +46,9 @@ def barge_ins(audio):
     return [event for event in audio.events() if isinstance(event, BargeIn)]
 
 
-def expected(after_s, confirm_ms, threshold=0.5):
+def expected(after_s, confirm_ms):
     """Seconds at which the callback has ducked and cut when the sentence begins at `after_s`: by the definition."""
+    threshold = BargeInRule().confirm_probability
     pcm = bytes(2 * round(after_s * RATE)) + sentence()
     probabilities = Vad(RATE).process(pcm)
     onset = next(n for n, probability in enumerate(probabilities) if probability >= threshold)

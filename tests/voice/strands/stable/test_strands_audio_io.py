@@ -276,13 +276,18 @@ async def test_echo_options_reach_the_device(monkeypatch: pytest.MonkeyPatch) ->
         return PushAudioIO()
 
     monkeypatch.setattr(device_module, "DeviceAudioIO", make)
-    source = BidiAudioIO(echo_control="webrtc", noise_suppression="low", gain_control=True).input()
+    source = BidiAudioIO(
+        echo_control="webrtc", noise_suppression="low", gain_control=True, barge_in="local", headset=True
+    ).input()
     await source.start(BidiAgent(model=OtherModel(16000, 24000)))
     await source.stop()
     chosen = {name: opened[0][name] for name in ("echo_control", "noise_suppression", "gain_control")}
     assert chosen == {"echo_control": "webrtc", "noise_suppression": "low", "gain_control": True}
+    assert (opened[0]["barge_in"], opened[0]["headset"]) == ("local", True)
     with pytest.raises(ValueError, match="echo_control belong to the sound devices"):
         BidiAudioIO(audio=PushAudioIO(), echo_control=None)
+    with pytest.raises(ValueError, match="barge_in, headset belong to the sound devices"):
+        BidiAudioIO(audio=PushAudioIO(), barge_in="off", headset=True)
     with pytest.raises(ValueError, match="low, moderate, high"):
         BidiAudioIO(noise_suppression="total")  # type: ignore[arg-type]
 
