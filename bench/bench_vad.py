@@ -28,6 +28,11 @@ def ours_neural():
     return lambda: [vad.process(hop) for hop in HOPS]
 
 
+def ours_staggered():
+    vad = Vad(grade="staggered")
+    return lambda: [vad.process(hop) for hop in HOPS]
+
+
 def webrtcvad():
     vad = pytest.importorskip("webrtcvad").Vad(3)
     return lambda: [vad.is_speech(hop, 16000) for hop in HOPS]
@@ -76,7 +81,7 @@ def bench_light(benchmark, make):
     benchmark(make())
 
 
-@pytest.mark.parametrize("make", [ours_neural, silero_onnxruntime, pysilero, ten_vad])
+@pytest.mark.parametrize("make", [ours_neural, ours_staggered, silero_onnxruntime, pysilero, ten_vad])
 def bench_neural(benchmark, make):
     benchmark.group = "speech detection, neural, 10 s"
     benchmark.pedantic(make(), rounds=5, warmup_rounds=1)

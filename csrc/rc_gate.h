@@ -43,6 +43,7 @@ typedef struct {
     float open_threshold;  /* probability that starts speech, */
     float close_threshold; /* and below which it stops: 0 <= close <= open <= 1 */
     const rc_silero *network; /* that detects speech, outliving the gate; NULL: the light detector */
+    int staggered;         /* the network decides every 16 ms instead of 32 */
 } rc_gate_config;
 
 /* NULL when the configuration is out of range or memory is short. */

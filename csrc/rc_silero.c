@@ -36,7 +36,6 @@ static const layer layers[LAYERS] = {
 
 struct rc_silero {
     rc_fft fft;
-    float window[RC_FFT_SIZE];
     float *weights[LAYERS];
     float bias[LAYERS][4 * UNITS];
     float output[UNITS];
@@ -243,8 +242,6 @@ rc_silero *rc_silero_new(const uint8_t *file, size_t bytes, int *error)
         return NULL;
     }
     rc_fft_prepare(&network->fft);
-    for (int n = 0; n < RC_FFT_SIZE; n++)
-        network->window[n] = (float)(0.5 - 0.5 * cos(6.283185307179586 * n / RC_FFT_SIZE));
     *error = RC_OK;
     return network;
 }
@@ -271,10 +268,7 @@ static void spectra(const rc_silero *network, float magnitude[SPECTRA][RC_FFT_BI
     for (int n = 0; n < REFLECTED; n++)
         samples[SAMPLES + n] = samples[SAMPLES - 2 - n];
     for (int s = 0; s < SPECTRA; s++) {
-        float windowed[RC_FFT_SIZE];
-        for (int n = 0; n < RC_FFT_SIZE; n++)
-            windowed[n] = samples[s * STEP + n] * network->window[n];
-        rc_fft_power(&network->fft, magnitude[s], windowed);
+        rc_fft_power(&network->fft, magnitude[s], samples + s * STEP);
         for (int k = 0; k < RC_FFT_BINS; k++)
             magnitude[s][k] = sqrtf(magnitude[s][k]);
     }

@@ -24,20 +24,33 @@ enum {
 #define ACTIVATION_ONE 4096 /* fixed point of features and units */
 #define SUM_ONE (1.0f / (ACTIVATION_ONE * RC_VAD_WEIGHT_ONE))
 
-struct rc_vad {
-    rc_resample *resample; /* NULL at 16 kHz */
+typedef struct {
     rc_features features;
     int16_t inputs[INPUTS];
     float units[UNITS];
+} light;
+
+typedef struct {
+    rc_silero_stream streams[2];     /* the second when staggered */
+    int16_t recent[RC_SILERO_CHUNK]; /* the latest samples */
+    size_t since;                    /* of them, those since the last decision */
+    int turn;                        /* stream that decides next */
+    float held;                      /* last decision */
+} neural;
+
+struct rc_vad {
+    rc_resample *resample; /* NULL at 16 kHz */
+    const rc_silero *network; /* NULL: light */
+    int staggered;
     int16_t hop[RC_HOP];
     size_t filled; /* samples of the hop that is not complete yet */
-
-    const rc_silero *network; /* NULL: light */
-    rc_silero_stream stream;
-    int16_t chunk[RC_SILERO_CHUNK];
-    size_t chunk_filled;
-    float held; /* what the network said of its last chunk */
+    union {
+        light light;
+        neural neural;
+    };
 };
+
+_Static_assert(sizeof(rc_vad) < 8192, "a session's detector takes under 8 KB");
 
 rc_vad *rc_vad_new(uint32_t rate, const rc_silero *network)
 {
@@ -70,13 +83,20 @@ void rc_vad_reset(rc_vad *vad)
 {
     if (vad->resample != NULL)
         rc_resample_reset(vad->resample);
-    rc_features_start(&vad->features);
-    memset(vad->inputs, 0, sizeof(vad->inputs));
-    memset(vad->units, 0, sizeof(vad->units));
     vad->filled = 0;
-    memset(&vad->stream, 0, sizeof(vad->stream));
-    vad->chunk_filled = 0;
-    vad->held = 0;
+    if (vad->network != NULL) {
+        memset(&vad->neural, 0, sizeof(vad->neural));
+        vad->neural.turn = vad->staggered;
+        return;
+    }
+    memset(&vad->light, 0, sizeof(vad->light));
+    rc_features_start(&vad->light.features);
+}
+
+void rc_vad_stagger(rc_vad *vad)
+{
+    vad->staggered = 1;
+    rc_vad_reset(vad);
 }
 
 static inline int32_t dot(const int16_t *weights, const int16_t *inputs, int count)
@@ -87,44 +107,57 @@ static inline int32_t dot(const int16_t *weights, const int16_t *inputs, int cou
     return sum;
 }
 
-static float decide_light(rc_vad *vad)
+static float decide_light(light *state, const int16_t hop[RC_HOP])
 {
     float features[RC_FEATURES], reset[UNITS], keep[UNITS], fresh[UNITS], said[UNITS], logit = rc_vad_output_bias;
-    rc_features_process(&vad->features, features, vad->hop);
+    int16_t *inputs = state->inputs;
+    rc_features_process(&state->features, features, hop);
     for (int n = 0; n < RC_FEATURES; n++)
-        vad->inputs[n] = (int16_t)(features[n] * ACTIVATION_ONE);
+        inputs[n] = (int16_t)(features[n] * ACTIVATION_ONE);
     for (int n = 0; n < UNITS; n++) {
-        reset[n] = rc_vad_reset_bias[n] + SUM_ONE * (float)dot(rc_vad_reset_weights[n], vad->inputs, INPUTS);
-        keep[n] = rc_vad_keep_bias[n] + SUM_ONE * (float)dot(rc_vad_keep_weights[n], vad->inputs, INPUTS);
-        fresh[n] = rc_vad_fresh_bias[n] + SUM_ONE * (float)dot(rc_vad_fresh_weights[n], vad->inputs, RC_FEATURES);
-        said[n] = rc_vad_said_bias[n] +
-                  SUM_ONE * (float)dot(rc_vad_said_weights[n], vad->inputs + RC_FEATURES, UNITS);
+        reset[n] = rc_vad_reset_bias[n] + SUM_ONE * (float)dot(rc_vad_reset_weights[n], inputs, INPUTS);
+        keep[n] = rc_vad_keep_bias[n] + SUM_ONE * (float)dot(rc_vad_keep_weights[n], inputs, INPUTS);
+        fresh[n] = rc_vad_fresh_bias[n] + SUM_ONE * (float)dot(rc_vad_fresh_weights[n], inputs, RC_FEATURES);
+        said[n] = rc_vad_said_bias[n] + SUM_ONE * (float)dot(rc_vad_said_weights[n], inputs + RC_FEATURES, UNITS);
     }
     for (int n = 0; n < UNITS; n++) {
         float kept = rc_logistic(keep[n]);
         float proposed = rc_tanh(fresh[n] + rc_logistic(reset[n]) * said[n]);
-        vad->units[n] = proposed + kept * (vad->units[n] - proposed);
+        state->units[n] = proposed + kept * (state->units[n] - proposed);
     }
     for (int n = 0; n < UNITS; n++) {
-        vad->inputs[RC_FEATURES + n] = (int16_t)(vad->units[n] * ACTIVATION_ONE);
-        logit += rc_vad_output_weights[n] * vad->units[n];
+        inputs[RC_FEATURES + n] = (int16_t)(state->units[n] * ACTIVATION_ONE);
+        logit += rc_vad_output_weights[n] * state->units[n];
     }
     return rc_logistic(logit);
 }
 
-/* The network decides every 3.2 hops; in between its word is held. */
-static float decide_neural(rc_vad *vad)
+static void remember(neural *state, const int16_t *samples, size_t count)
 {
-    size_t room = RC_SILERO_CHUNK - vad->chunk_filled;
-    size_t first = room < RC_HOP ? room : RC_HOP;
-    memcpy(vad->chunk + vad->chunk_filled, vad->hop, first * sizeof(int16_t));
-    vad->chunk_filled += first;
-    if (vad->chunk_filled == RC_SILERO_CHUNK) {
-        vad->held = rc_silero_process(vad->network, &vad->stream, vad->chunk);
-        vad->chunk_filled = RC_HOP - first;
-        memcpy(vad->chunk, vad->hop + first, vad->chunk_filled * sizeof(int16_t));
+    memmove(state->recent, state->recent + count, (RC_SILERO_CHUNK - count) * sizeof(int16_t));
+    memcpy(state->recent + RC_SILERO_CHUNK - count, samples, count * sizeof(int16_t));
+    state->since += count;
+}
+
+/* A decision every 512 samples, or 256, is held for the 10 ms hops in between. */
+static float decide_neural(neural *state, const rc_silero *network, int staggered, const int16_t hop[RC_HOP])
+{
+    size_t due = (staggered ? RC_SILERO_CHUNK / 2 : RC_SILERO_CHUNK) - state->since;
+    size_t first = due < RC_HOP ? due : RC_HOP;
+    remember(state, hop, first);
+    if (first == due) {
+        state->held = rc_silero_process(network, &state->streams[state->turn], state->recent);
+        state->turn ^= staggered;
+        state->since = 0;
     }
-    return vad->held;
+    remember(state, hop + first, RC_HOP - first);
+    return state->held;
+}
+
+static float decide(rc_vad *vad)
+{
+    return vad->network == NULL ? decide_light(&vad->light, vad->hop)
+                                : decide_neural(&vad->neural, vad->network, vad->staggered, vad->hop);
 }
 
 static size_t feed(rc_vad *vad, float *probabilities, const int16_t *samples, size_t count)
@@ -137,7 +170,7 @@ static size_t feed(rc_vad *vad, float *probabilities, const int16_t *samples, si
         samples += taken;
         count -= taken;
         if (vad->filled == RC_HOP) {
-            probabilities[hops++] = vad->network == NULL ? decide_light(vad) : decide_neural(vad);
+            probabilities[hops++] = decide(vad);
             vad->filled = 0;
         }
     }

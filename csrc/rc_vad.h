@@ -1,9 +1,14 @@
 /* Speech probability of every 10 ms of a 16-bit mono stream.
  *
- * The stream may come at any rate and in pieces of any size: it is resampled to 16 kHz inside, and
- * hop k is decided as soon as its last sample is there. Nothing is looked up ahead. After
- * rc_vad_new() nothing allocates and every hop takes about the same, short time, so the detector
- * may run in an audio callback. One thread at a time.
+ * The stream may come at any rate and in blocks of any length: it is resampled to 16 kHz inside, and
+ * hop k is decided as soon as its last sample is there. Nothing is looked up ahead, and no cut of the
+ * stream changes what is decided.
+ *
+ * May run in an audio callback: after rc_vad_new() nothing allocates, locks, waits or calls the
+ * system, and a call's time is bounded by its samples: the resampler's fast grade for each, one
+ * decision for each hop they complete (rc_vad_hops() says how many) and nothing else. A callback
+ * that may get blocks of up to N frames needs room for N * 100 / rate + 2 probabilities. One thread
+ * at a time; to watch from another, copy what the callback decided through an atomic.
  */
 #ifndef RC_VAD_H
 #define RC_VAD_H
@@ -19,9 +24,13 @@ typedef struct rc_vad rc_vad;
 
 /* `rate` of the input in Hz, 8000 to 192000. Without a network the light detector decides every hop
  * anew, in a few microseconds; a network, which must outlive the detector, decides every 32 ms and
- * is held in between. NULL when the rate is out of range or memory is short. */
+ * is held in between. Under 8 KB, besides the resampler of another rate. NULL when the rate is out of
+ * range or memory is short. */
 rc_vad *rc_vad_new(uint32_t rate, const rc_silero *network);
 void rc_vad_free(rc_vad *vad);
+/* From the beginning on two streams through the network, half a chunk apart, decide in turns: every
+ * 16 ms at twice the cost. Nothing to the light detector. */
+void rc_vad_stagger(rc_vad *vad);
 /* As new: forgets the noise it has learned, too. */
 void rc_vad_reset(rc_vad *vad);
 

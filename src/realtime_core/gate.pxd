@@ -25,6 +25,7 @@ cdef extern from "rc_gate.h" nogil:
         float open_threshold
         float close_threshold
         const rc_silero *network
+        int staggered
 
     ctypedef struct rc_gate_chunk:
         uint64_t position

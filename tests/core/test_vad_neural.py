@@ -53,6 +53,41 @@ def test_any_partition_gives_the_same(rate):
     assert vad.process(pcm) == whole
 
 
+def chunk_scores(pcm: np.ndarray) -> list[float]:
+    """What the network says of each 32 ms."""
+    said = Vad(grade="neural").process(np.append(pcm, np.zeros(160, np.int16)))
+    return [said[(end + 159) // 160 - 1] for end in range(512, len(pcm) + 1, 512)]
+
+
+def test_staggered_takes_turns_between_two_streams_half_a_chunk_apart():
+    pcm = scene()
+    on_time = chunk_scores(pcm)
+    between = chunk_scores(np.concatenate([np.zeros(256, np.int16), pcm]))
+    staggered = Vad(grade="staggered").process(pcm)
+    for hop, probability in enumerate(staggered):
+        decisions = (hop + 1) * 160 // 256
+        stream = between if decisions % 2 else on_time
+        assert probability == (stream[(decisions - 1) // 2] if decisions else 0.0)
+    vad = Vad(grade="staggered")
+    assert vad.process(pcm[:1000]) + vad.process(pcm[1000:]) == staggered
+    vad.reset()
+    assert vad.process(pcm) == staggered
+
+
+@pytest.mark.parametrize("grade", ["neural", "staggered"])
+def test_the_gate_dates_an_onset_by_what_the_light_detector_heard(grade):
+    pcm = scene()
+    network, light = Vad(grade=grade).process(pcm), Vad().process(pcm)
+    noticed = begin = next(hop for hop, probability in enumerate(network) if probability >= 0.6)
+    while light[begin - 1] >= 0.35 and light[noticed] >= 0.35 and noticed - begin < 30:
+        begin -= 1
+    assert begin < noticed  # else this shows nothing
+    gate = Gate(16000, vad=grade, framed=False)
+    gate.push(pcm)
+    _, onset = gate.events()[0]
+    assert abs(onset - begin * 240) < 48  # the wire's filter lags 1 to 2 ms
+
+
 def test_the_gate_runs_it():
     pcm = scene()
     gate = Gate(16000, vad="neural", mode="gated", framed=False)
@@ -117,9 +152,9 @@ def test_a_damaged_installation_is_named(tmp_path):
 
 
 def test_grades_are_checked():
-    with pytest.raises(ValueError, match="'light' or 'neural'"):
+    with pytest.raises(ValueError, match="'light', 'neural' or 'staggered'"):
         Vad(grade="heavy")
-    with pytest.raises(ValueError, match="'light' or 'neural'"):
+    with pytest.raises(ValueError, match="'light', 'neural' or 'staggered'"):
         Gate(16000, vad="heavy")
     with pytest.raises(ValueError, match="takes no network"):
         Vad(network=Network.of_grade("neural"))
