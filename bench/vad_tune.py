@@ -1,18 +1,22 @@
 """Tune the light speech detector and write csrc/rc_vad_weights.h.
 
-    python bench/vad_tune.py DATA VOICES --out csrc/rc_vad_weights.h
+    python bench/vad_tune.py DATA VOICES BEDS --start OLD --keep 0.15 --out csrc/rc_vad_weights.h
 
 DATA is labelled speech as bench/vad_quality.py takes it; only its clean recordings in the groups of
---groups are used, so that the others stay unheard. VOICES is a folder of synthesized sentences
-(16 kHz WAV, for instance of flite or espeak-ng), labelled here by their energy. Noise, music, babble
-and rooms are made here. Scenes of 20 seconds are heard through the C code's own features, and the
-network is trained on them with torch. Needs a C compiler, numpy and torch.
+--groups are used, so that the others stay unheard. VOICES is a folder of sentences out of a studio or
+a synthesizer (prompts of Asterisk, flite, espeak-ng), labelled here by their energy; BEDS one of
+recorded noise without foreground speech; all 16 kHz WAV. Other noise, music, babble and rooms are
+made here. Scenes of 20 seconds are heard through the C code's own features, and the network is
+trained on them with torch. With --start training begins at weights written before and may keep a share
+of them: the average of both ends knows what either knows (M. Wortsman et al., Model Soups, 2022).
+Needs a C compiler, numpy and torch.
 """
 
 import argparse
 import ctypes
 import json
 import multiprocessing
+import re
 import subprocess
 import tempfile
 import wave
@@ -23,8 +27,9 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 RATE, HOP, FEATURES = 16000, 160, 40
-UNITS, WEIGHT_ONE = 24, 512
+UNITS, WEIGHT_ONE = 32, 512
 SCENE = 20 * RATE
+SOURCES: list = []  # the compiled features; recorded speech, voices, beds
 
 
 def read(path: Path) -> np.ndarray:
@@ -56,15 +61,15 @@ def labels_by_energy(pcm: np.ndarray) -> np.ndarray:
 
 
 def speech(data: Path, voices: Path, groups: list[str]) -> tuple[list, list]:
-    """(samples, labels) of recorded and of synthesized speech."""
+    """(samples, labels) of the labelled recordings and of the voices."""
     items = json.loads((data / "manifest.json").read_text())["items"]
     recorded = []
     for item in items:
         if item["kind"] == "speech" and item["snr"] is None and item["group"] in groups and item["label"] != "coarse":
             pcm = read(data / item["wav"])
             recorded.append((pcm, labels_of(item["segments"], len(pcm) // HOP)))
-    synthesized = [(pcm, labels_by_energy(pcm)) for pcm in map(read, sorted(voices.glob("*.wav")))]
-    return recorded, synthesized
+    sentences = [(pcm, labels_by_energy(pcm)) for pcm in map(read, sorted(voices.glob("*.wav")))]
+    return recorded, [(pcm, spoken) for pcm, spoken in sentences if spoken.sum() > 50]
 
 
 # --- What else a microphone hears ---------------------------------------------------------------
@@ -73,13 +78,26 @@ def speech(data: Path, voices: Path, groups: list[str]) -> tuple[list, list]:
 class Maker:
     """Scenes out of one seed."""
 
-    def __init__(self, seed: int, recorded: list, synthesized: list):
+    def __init__(self, seed: int, recorded: list, voices: list, beds: list):
         self.random = np.random.default_rng(seed)
-        self.recorded, self.synthesized = recorded, synthesized
+        self.recorded, self.voices, self.beds = recorded, voices, beds
 
-    def voice(self, share_recorded: float) -> tuple[np.ndarray, np.ndarray]:
-        pool = self.recorded if self.random.random() < share_recorded else self.synthesized
+    def voice(self) -> tuple[np.ndarray, np.ndarray]:
+        pool = self.recorded if self.random.random() < 0.5 else self.voices
         return pool[self.random.integers(len(pool))]
+
+    def bed(self) -> np.ndarray:
+        """A piece of recorded noise, slower or faster than it was, without a seam where it is too short."""
+        r = self.random
+        bed = self.beds[r.integers(len(self.beds))]
+        bed = stretched(bed, r.uniform(0.8, 1.25)) if r.random() < 0.7 else bed
+        at = r.integers(max(1, len(bed) - SCENE))
+        piece, fade = bed[at : at + SCENE], RATE // 10
+        while len(piece) < SCENE:
+            rise = np.linspace(0, 1, fade)
+            joint = piece[-fade:] * (1 - rise) + bed[:fade] * rise
+            piece = np.concatenate([piece[:-fade], joint, bed[fade:]])
+        return unit(piece[:SCENE])
 
     def coloured(self, tilt: float | None = None) -> np.ndarray:
         """Noise with a random slope (power of frequency) and random bumps."""
@@ -135,7 +153,7 @@ class Maker:
         for _ in range(r.integers(5, 14)):
             at = -int(r.integers(RATE))
             while at < SCENE:
-                voice = unit(stretched(self.voice(0.6)[0], r.uniform(0.85, 1.18) if r.random() < 0.5 else 1.0))
+                voice = unit(stretched(self.voice()[0], r.uniform(0.85, 1.18) if r.random() < 0.5 else 1.0))
                 begin, end = max(0, at), min(SCENE, at + len(voice))
                 if end > begin:
                     out[begin:end] += voice[begin - at : end - at]
@@ -155,6 +173,11 @@ class Maker:
 
     def noise(self) -> np.ndarray:
         r = self.random
+        if r.random() < 0.5:
+            out = self.bed()
+            if r.random() < 0.3:
+                out = out + self.bed() * r.uniform(0.2, 1)
+            return unit(out + self.coloured() * r.uniform(0, 0.1))
         kinds = [
             self.coloured,
             lambda: self.coloured() * self.drift(r.uniform(0.5, 8), r.uniform(1, 5)),
@@ -177,7 +200,7 @@ class Maker:
         r, out, labels = self.random, np.zeros(SCENE), np.zeros(SCENE // HOP, np.float32)
         at = r.integers(200) * HOP if r.random() < 0.75 else 0
         while at < SCENE:
-            pcm, spoken = self.voice(0.65)
+            pcm, spoken = self.voice()
             factor = r.uniform(0.88, 1.14) if r.random() < 0.6 else 1.0
             pcm = stretched(pcm, factor)
             spoken = spoken[np.minimum((np.arange(len(pcm) // HOP) * factor).astype(int), len(spoken) - 1)]
@@ -207,7 +230,7 @@ class Maker:
 
     def scene(self) -> tuple[np.ndarray, np.ndarray]:
         r = self.random
-        if r.random() < 0.12:
+        if r.random() < 0.25:
             pcm, labels = self.noise() * 10 ** (r.uniform(-30, 0) / 20), np.zeros(SCENE // HOP, np.float32)
         else:
             pcm, labels = self.conversation()
@@ -245,16 +268,44 @@ def features_of(library: ctypes.CDLL, pcm: np.ndarray) -> np.ndarray:
     return out
 
 
-def heard(task: tuple[int, str, list, list]) -> tuple[np.ndarray, np.ndarray]:
-    seed, library, recorded, synthesized = task
-    pcm, labels = Maker(seed, recorded, synthesized).scene()
+def heard(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features and labels of one scene, made of what the parent process read before it forked."""
+    library, *heap = SOURCES
+    pcm, labels = Maker(seed, *heap).scene()
     return features_of(ctypes.CDLL(library), pcm).astype(np.float16), labels
 
 
 # --- Training and writing ----------------------------------------------------------------------------
 
 
-def train(features: np.ndarray, labels: np.ndarray, epochs: int) -> dict[str, np.ndarray]:
+def written(header: Path) -> dict[str, np.ndarray]:
+    """Weights of an earlier tuning by the names that training gives them, gate by gate."""
+    text = header.read_text()
+
+    def numbers(name: str) -> np.ndarray:
+        body = re.search(rf"\brc_vad_{name}\b[^=]*= (.*?);\n", text, re.DOTALL)[1]
+        return np.array([float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", body)], np.float32)
+
+    def matrix(name: str) -> np.ndarray:
+        return numbers(f"{name}_weights").reshape(len(numbers("output_weights")), -1) / WEIGHT_ONE
+
+    reset, keep, fresh, said = map(matrix, ("reset", "keep", "fresh", "said"))
+    biases = {name: numbers(f"{name}_bias") for name in ("reset", "keep", "fresh", "said")}
+    none = np.zeros_like(biases["said"])
+    return {
+        "units.weight_ih_l0": np.stack([reset[:, :FEATURES], keep[:, :FEATURES], fresh]),
+        "units.weight_hh_l0": np.stack([reset[:, FEATURES:], keep[:, FEATURES:], said]),
+        "units.bias_ih_l0": np.stack([biases["reset"], biases["keep"], biases["fresh"]]),
+        "units.bias_hh_l0": np.stack([none, none, biases["said"]]),
+        "output.weight": numbers("output_weights")[None],
+        "output.bias": numbers("output_bias")[:1],
+    }
+
+
+def train(
+    features: np.ndarray, labels: np.ndarray, epochs: int, rate: float, start: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Weights after `epochs`; `start` may have fewer units, the others begin small at random."""
     import torch
     from torch import nn
 
@@ -262,10 +313,16 @@ def train(features: np.ndarray, labels: np.ndarray, epochs: int) -> dict[str, np
     random = np.random.default_rng(0)
     units, output = nn.GRU(FEATURES, UNITS, batch_first=True), nn.Linear(UNITS, 1)
     network = nn.ModuleDict({"units": units, "output": output})
-    batch, length = 48, 400
+    with torch.no_grad():
+        for name, weights in start.items():
+            parameter = network.get_parameter(name).mul_(0.1)
+            if name.startswith("units"):
+                parameter = parameter.view(3, UNITS, *parameter.shape[1:])
+            parameter[tuple(slice(size) for size in weights.shape)] = torch.from_numpy(weights)
+    batch, length = 96, 400
     steps = features.shape[0] * features.shape[1] // (batch * length)
-    optimizer = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=steps * epochs)
+    optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps * epochs)
     for epoch in range(epochs):
         total = 0.0
         for _ in range(steps):
@@ -289,6 +346,19 @@ def train(features: np.ndarray, labels: np.ndarray, epochs: int) -> dict[str, np
             total += loss.item()
         print(f"epoch {epoch + 1} of {epochs}: loss {total / steps:.4f}", flush=True)
     return {name: value.detach().numpy() for name, value in network.state_dict().items()}
+
+
+def averaged(new: dict[str, np.ndarray], old: dict[str, np.ndarray], keep: float) -> dict[str, np.ndarray]:
+    """`keep` of the old weights and the rest of the new; units that the old lack are heard less by that much."""
+    out = {}
+    for name, weights in new.items():
+        by_gate = weights.reshape(3, UNITS, *weights.shape[1:]) if name.startswith("units") else weights * (1 - keep)
+        if name in old:
+            part = tuple(slice(size) for size in old[name].shape)
+            share = (1 - keep) * by_gate[part] if name.startswith("units") else by_gate[part]
+            by_gate[part] = share + keep * old[name]
+        out[name] = by_gate.reshape(weights.shape)
+    return out
 
 
 def filled(words: Iterable[str], indent: str) -> str:
@@ -340,17 +410,27 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("data", type=Path)
     arguments.add_argument("voices", type=Path)
+    arguments.add_argument("beds", type=Path)
     arguments.add_argument("--groups", nargs="+", default=["cmd", "kw", "libri"])
-    arguments.add_argument("--scenes", type=int, default=5200)
-    arguments.add_argument("--epochs", type=int, default=14)
+    arguments.add_argument("--scenes", type=int, default=3600)
+    arguments.add_argument("--epochs", type=int, default=8)
+    arguments.add_argument("--rate", type=float, default=4e-3, help="highest learning rate")
+    arguments.add_argument("--start", type=Path, help="weights written before, to start from")
+    arguments.add_argument("--keep", type=float, default=0.0, help="share of those in the result")
     arguments.add_argument("--out", type=Path, required=True)
     options = arguments.parse_args()
-    recorded, synthesized = speech(options.data, options.voices, options.groups)
-    with tempfile.TemporaryDirectory() as folder, multiprocessing.Pool() as pool:
-        library = str(compile_features(Path(folder)))
-        tasks = ((seed, library, recorded, synthesized) for seed in range(options.scenes))
-        scenes = list(pool.imap(heard, tasks, chunksize=8))
-    weights = train(np.stack([f for f, _ in scenes]), np.stack([labels for _, labels in scenes]), options.epochs)
+    with tempfile.TemporaryDirectory() as folder:
+        SOURCES[:] = [
+            str(compile_features(Path(folder))),
+            *speech(options.data, options.voices, options.groups),
+            [read(path) for path in sorted(options.beds.glob("*.wav"))],
+        ]
+        with multiprocessing.get_context("fork").Pool() as pool:
+            scenes = list(pool.imap(heard, range(options.scenes), chunksize=8))
+    features, labels = (np.stack(kind) for kind in zip(*scenes, strict=True))
+    start = written(options.start) if options.start else {}
+    trained = train(features, labels, options.epochs, options.rate, start)
+    weights = averaged(trained, start, options.keep) if start else trained
     options.out.write_text(header(weights))
 
 

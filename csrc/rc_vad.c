@@ -1,6 +1,6 @@
 /* Two detectors behind one interface: the light one below, and rc_silero where a network is given.
  *
- * Light: features of each hop (rc_features) through one layer of 24 gated recurrent
+ * Light: features of each hop (rc_features) through one layer of 32 gated recurrent
  * units and a logistic output. (K. Cho et al., Learning Phrase Representations using RNN
  * Encoder-Decoder, 2014.) Weights and activations are 16-bit integers, products and sums 32-bit:
  * exact on every machine, and eight at a time on the plainest of them. */

@@ -42,7 +42,10 @@ cdef class Gate:
         if mode not in _MODES:
             raise ValueError(f"mode must be 'open', 'gated' or 'push_to_talk', got {mode!r}")
         # Audio that the gate holds back is lost, a false event only costs attention.
-        usual_open, usual_close = (0.4, 0.2) if mode == "gated" else (0.6, 0.35)
+        if mode != "gated":
+            usual_open, usual_close = 0.6, 0.35
+        else:
+            usual_open, usual_close = (0.2, 0.1) if vad == "light" else (0.4, 0.2)
         cdef float opens = usual_open if open_threshold is None else open_threshold
         cdef float closes = min(usual_close, opens) if close_threshold is None else close_threshold
         if not 0 <= closes <= opens <= 1:
