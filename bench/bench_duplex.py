@@ -13,15 +13,15 @@ BLOCKS = [SPOKEN[at : at + BLOCK].tobytes() for at in range(0, RATE, BLOCK)]
 ANSWER = (6000 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE)).astype("<i2").tobytes()
 
 
-def plain():
+def ours():
     return Duplex(RATE, capture_capacity=RATE, playout_capacity=2 * RATE)
 
 
-def tapped():
+def ours_with_tap():
     return Duplex(RATE, capture_capacity=RATE, playout_capacity=2 * RATE, tap_capacity=RATE)
 
 
-def listening(checks_echo=False):
+def ours_listening(checks_echo=False):
     duplex = Duplex(
         RATE, capture_capacity=RATE, playout_capacity=2 * RATE, detects_speech=True, checks_echo=checks_echo
     )
@@ -29,12 +29,12 @@ def listening(checks_echo=False):
     return duplex
 
 
-def checking_echo():
-    return listening(checks_echo=True)
+def ours_checking_echo():
+    return ours_listening(checks_echo=True)
 
 
 def starving():
-    duplex = plain()
+    duplex = ours()
     duplex.expecting = True
     return duplex
 
@@ -51,7 +51,7 @@ def second_of(duplex, answer=ANSWER):
     return run
 
 
-@pytest.mark.parametrize("make", [plain, tapped, listening, checking_echo])
+@pytest.mark.parametrize("make", [ours, ours_with_tap, ours_listening, ours_checking_echo])
 def bench_callback(benchmark, make):
     benchmark.group = "device callback, 100 blocks of 10 ms"
     benchmark(second_of(make()))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from realtime_voice.audio.wire import (
+        BargeIn,
         DeviceLost,
         DeviceRestored,
         Heard,
@@ -57,6 +58,7 @@ __all__ = [
     "AnswerOverdue",
     "AudioDeviceError",
     "AuthenticationError",
+    "BargeIn",
     "ConfigurationError",
     "ConnectError",
     "ConnectionClosed",

@@ -161,6 +161,7 @@ async def test_another_models_speaker(rate: int, channels: int) -> None:
 async def test_another_models_barge_in_silences_the_speaker() -> None:
     model = OtherModel(16000, 24000)
     audio, output = await open_output(model)
+    assert not audio.playout.interruptible  # by the device's callback: it could not be told
     await output(model.says(loud(24000)))
     assert sounding(audio.pull(2400)) == 2400
     await output(BidiBargeInEvent())
