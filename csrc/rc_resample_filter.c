@@ -51,6 +51,7 @@ rc_resample_filter rc_resample_filter_design(uint32_t rate_in, uint32_t rate_out
         .cutoff = cutoff,
         .beta = 0.1102 * (attenuation - 8.7),
         .half = half,
+        .end = half,
         .taps = taps,
         .unused = taps - needed,
         .bits = want->bits,
@@ -72,7 +73,7 @@ static double bessel_i0(double x)
 static double impulse_response(const rc_resample_filter *filter, double at)
 {
     double edge = at / (WINDOW_WIDTH * filter->half);
-    if (fabs(at) > filter->half)
+    if (fabs(at) > filter->end)
         return 0;
     double x = PI * filter->cutoff * at;
     double sinc = fabs(x) < 1e-9 ? 1 : sin(x) / x;

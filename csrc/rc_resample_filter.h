@@ -11,6 +11,7 @@ typedef struct {
     double cutoff; /* part of the input's Nyquist frequency */
     double beta;   /* of the Kaiser window */
     double half;   /* half width in input samples: the delay */
+    double end;    /* where it is cut off, half or before */
     size_t taps;   /* input samples that an output depends on, rounded up to full registers */
     size_t unused; /* the first of them, which rounding has added */
     int bits;      /* fractional bits of a coefficient on one of the ratio's phases, */

@@ -346,11 +346,13 @@ static void fill_curves(rc_resample_curves *curves, const coefficients *c)
 rc_resample_curves *rc_resample_curves_new(const rc_resample_filter *filter)
 {
     coefficients c;
+    rc_resample_filter smooth = *filter; /* cut off at a zero of the sinc: samples come and go without a step */
     double *row = malloc(3 * filter->taps * sizeof(*row));
     rc_resample_curves *curves = calloc(1, sizeof(*curves));
     int complete = coefficients_new(&c, filter->cells, filter->taps) && row != NULL && curves != NULL;
+    smooth.end = floor(filter->half * filter->cutoff + 1e-9) / filter->cutoff;
     for (size_t cell = 0; complete && cell < c.rows; cell++)
-        round_cell(&c, cell, filter, row);
+        round_cell(&c, cell, &smooth, row);
     complete = complete && choose_core(&c, filter, filter->curve_bits, 16);
     if (complete) {
         size_t size = 3 * c.taps + c.core;
