@@ -4,10 +4,11 @@
 
 Three processes. The server has one core to itself; its mind is scripted, its ears and its voice are stand-ins, all the
 rest is what `realtime serve` runs: WebSockets, JSON, base64, resampling, speech detection, turns, pacing. The control
-is an idle timer on the same core, at the pace of the deltas: what it misses is the machine's doing. The clients, on
-another core, each send a microphone's audio without pause (a spoken sentence, then silence until the answer has come)
-and note when every delta arrives. Pacing error: how much later a delta arrives than the earliest of its answer would
-have it; "sent late" is the same as the server's clock sees it.
+is an idle timer on the same core: what it misses is the machine's doing. The clients, on another core, each send a
+microphone's audio without pause (a spoken sentence, then silence until the answer has come) and note when every delta
+arrives. Pacing error: how much later a delta arrives than the earliest of its answer would have it; "sent late" is the
+same as the server's clock sees it. On a machine that others use as well, `chrt -r 1` before the command (as root) lends
+the three processes their cores.
 """
 
 import argparse
@@ -31,6 +32,12 @@ from realtime_voice.server import Context, Heard, RealtimeServer, Rule, Say, Scr
 from realtime_voice.server.pacing import Pacer
 
 DELTA_S = 0.1
+SPREAD_S = 4.0
+"""Over which the first sentences are spread."""
+TICK_S = 0.01
+"""Period of the control."""
+CONNECT_S = 3.0
+"""Until all clients are there; then they begin to speak, one after the other."""
 BYTES_PER_MS = 48
 ANSWER_WORDS = 80
 WORD_MS = 100
@@ -118,12 +125,13 @@ def _resident_kb() -> int:
 
 
 async def idle_timer(seconds: float) -> None:
-    """Print how late a timer that fires every DELTA_S is, in seconds."""
+    """Print how late a timer that fires every TICK_S is, in seconds, once the clients are there."""
+    await asyncio.sleep(CONNECT_S)
     loop = asyncio.get_running_loop()
     begin, late, count = loop.time(), [], 0
-    while count * DELTA_S < seconds:
+    while count * TICK_S < seconds:
         count += 1
-        due = begin + count * DELTA_S
+        due = begin + count * TICK_S
         await asyncio.sleep(max(0.0, due - loop.time()))
         late.append(loop.time() - due)
     print(json.dumps(late))
@@ -236,13 +244,14 @@ async def load(port: int, sessions: int, seconds: float, chunk_ms: int) -> list[
     loop = asyncio.get_running_loop()
     microphone = Microphone(chunk_ms)
     clients = []
+    begin = loop.time() + CONNECT_S
     for number in range(sessions):
         delay_s = number % chunk_ms / 1000
         _, client = await loop.create_connection(lambda delay=delay_s: Client(microphone, delay), "127.0.0.1", port)  # type: ignore[misc]
         clients.append(client)
-        loop.call_later(2 + number * 5 / sessions, client.begin)
-        await asyncio.sleep(0.002)
-    await asyncio.sleep(seconds)
+        loop.call_at(begin + number * SPREAD_S / sessions, client.begin)
+        await asyncio.sleep(CONNECT_S / 2 / sessions)
+    await asyncio.sleep(begin + seconds - loop.time())
     return clients
 
 

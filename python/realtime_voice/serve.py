@@ -29,6 +29,8 @@ def add_arguments(serve: argparse.ArgumentParser, port: Callable[[str], int]) ->
     serve.add_argument("--port", type=port, default=8765, help="port, 0 takes a free one (%(default)s)")
     serve.add_argument("--api-key", metavar="KEY", help="key that clients must show")
     serve.add_argument("--pace", type=float, metavar="X", help="send audio X times as fast as it plays, 0 at once (4)")
+    serve.add_argument("--workers", type=int, default=1, metavar="N", help="processes for ears and voice (%(default)s)")
+    serve.add_argument("--max-sessions", type=int, default=256, metavar="N", help="connections at once (%(default)s)")
     mind = serve.add_argument_group("who answers")
     mind.add_argument("--brain", choices=BRAINS, help="mind (assistant, or what the options below want)")
     mind.add_argument("--script", metavar="FILE", help="rules of the scripted mind: YAML, JSON or Python")
@@ -81,7 +83,7 @@ def server_of(options: argparse.Namespace) -> RealtimeServer:
     return RealtimeServer(
         options.host, options.port, api_key=options.api_key, brain=brain_of(options), tls=tls,
         faults=Faults.parse(options.fault), record=options.record, upstream=options.upstream, replay=options.replay,
-        time_scale=options.time_scale, **chosen,
+        time_scale=options.time_scale, workers=options.workers, max_sessions=options.max_sessions, **chosen,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from realtime_voice.server.faults import Faults, FaultySocket
 from realtime_voice.server.interfaces import Brain, Recognizer, Synthesizer
 from realtime_voice.server.mcp import McpServers
 from realtime_voice.server.pacing import Pacer
+from realtime_voice.server.pool import SpeechPool
 from realtime_voice.server.protocol import ServerProtocol
 from realtime_voice.server.recording import Recorder, Recording, WatchedSocket, Watcher
 from realtime_voice.server.relay import relay
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES = 24 * 1024 * 1024
 """Largest message of a client: 15 MiB of audio in base64, and room for the rest."""
 MAX_SECRETS = 1024
+MAX_WORKERS = 64
 SECRET_SECONDS = (10, 7200)
 DEFAULT_SECRET_SECONDS = 600
 MAX_UNSENT_BYTES = 1024 * 1024
@@ -81,6 +83,7 @@ class RealtimeServer:
         recognizer: Recognizer | None = None,
         synthesizer: Synthesizer | None = None,
         voice: str | None = None,
+        workers: int = 1,
         pace: float = 4.0,
         tls: ssl.SSLContext | bool = False,
         max_sessions: int = 256,
@@ -105,6 +108,7 @@ class RealtimeServer:
             recognizer: ears; default pocketsphinx in the speech worker.
             synthesizer: voice; default the best installed one in the speech worker.
             voice: engine of the default voice: "espeak", "flite" or "words"; None for the best that is installed.
+            workers: processes for default ears and voice; each hears about ten people speak at once.
             pace: how many times faster than real time audio is sent; 0 sends it at once.
             tls: TLS settings, or True for a certificate made for this run (see `certificate`).
             max_sessions: WebSocket connections at once; further ones are told so and closed.
@@ -130,6 +134,8 @@ class RealtimeServer:
             raise ValueError(f"pace must be from 0 (at once) to 1000 times real time, not {pace}")
         if voice is not None and voice not in VOICES:
             raise ValueError(f"voice must be one of {', '.join(VOICES)}, not {voice!r}")
+        if not 1 <= workers <= MAX_WORKERS:
+            raise ValueError(f"workers must be from 1 to {MAX_WORKERS}, not {workers}")
         if max_sessions < 1 or session_limit_s <= 0:
             raise ValueError("max_sessions and session_limit_s must be positive")
         if not 0 <= time_scale <= 1000 or patience_s <= 0:
@@ -143,7 +149,7 @@ class RealtimeServer:
         self._api_key = api_key
         self._brain = brain or Assistant()
         speaks = upstream is None and replay is None and (recognizer is None or synthesizer is None)
-        self._speech = SpeechProcess(voice) if speaks else None
+        self._speech = SpeechPool([SpeechProcess(voice) for _ in range(workers)]) if speaks else None
         self._recognizer: Any = recognizer or self._speech
         self._synthesizer: Any = synthesizer or self._speech
         self._pace = pace

@@ -52,6 +52,7 @@ TALK = (*STOP, *GREETINGS, *THANKS, *TIME, *DATE, *STORY, *REPEAT, *ABOUT, *ASSE
 
 
 _FETCHES = frozenset({"get", "fetch", "check", "find", "show", "look", "lookup", "read", "query", "search"})
+_MAKES = frozenset({"add", "book", "create", "make", "order", "play", "schedule", "send", "start", "take", "write"})
 _ASKS = ("what is the", "what's the", "how is the", "tell me the", "show me the")
 _PARTICLES = frozenset({"on", "off", "up", "down", "in", "out"})
 
@@ -107,8 +108,9 @@ def _openings(name: Sequence[str]) -> tuple[str, ...]:
         return (verb,)
     at = 2 if len(name) > 2 and name[1] in _PARTICLES else 1
     head, thing = " ".join(name[:at]), " ".join(name[at:])
-    asked = [f"{question} {thing}" for question in _ASKS] if verb in _FETCHES else [f"{head} a {thing}"]
-    return (f"{head} {thing}", f"{head} the {thing}", *asked)
+    asked = [f"{question} {thing}" for question in _ASKS] if verb in _FETCHES else []
+    new = [f"{head} a {thing}"] if verb in _MAKES else []
+    return (f"{head} {thing}", f"{head} the {thing}", *asked, *new)
 
 
 def _slot(name: str, schema: Mapping[str, Any]) -> Slot | None:

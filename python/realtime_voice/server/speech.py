@@ -45,6 +45,8 @@ class SpeechProcess:
         self._stopped = False
         self.voice_name = ""
         self.restarts = -1
+        self.listening = 0
+        """Turns begun and not ended."""
 
     async def start(self) -> None:
         """Start the worker (no-op while it runs). Raises RuntimeError with the reason when it cannot work."""
@@ -83,6 +85,11 @@ class SpeechProcess:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
         self._fail_waiting()
+
+    @property
+    def load(self) -> int:
+        """How much it has to do: turns it listens to and answers it owes."""
+        return self.listening + len(self._waiting)
 
     def listen(self, tools: Sequence[Json]) -> "RemoteHearing":
         """Begin a turn."""
@@ -186,6 +193,8 @@ class RemoteHearing:
         self._speech = speech
         self._number = number
         self._failure: str | None = None
+        self._open = True
+        speech.listening += 1
         self._send(messages.Listen(number, [dict(tool) for tool in tools]))
 
     def accept(self, pcm: bytes) -> None:
@@ -199,6 +208,7 @@ class RemoteHearing:
 
     async def finish(self) -> Heard:
         """End the turn and return what was heard. Raises RecognitionError when the worker failed."""
+        self._end()
         reply = await self._understood(self._number, messages.Finish(self._number))
         return Heard(reply.text, reply.rejected)
 
@@ -215,7 +225,13 @@ class RemoteHearing:
 
     def cancel(self) -> None:
         """Forget the turn."""
+        self._end()
         self._send(messages.Cancel(self._number))
+
+    def _end(self) -> None:
+        if self._open:
+            self._open = False
+            self._speech.listening -= 1
 
     def _send(self, request: messages.Request) -> None:
         if self._failure is None:

@@ -220,7 +220,8 @@ def test_grammar_has_the_examples_of_a_schema_and_words_to_spell() -> None:
     known = grammar.jsgf([WEATHER, NOTE, ORDER], lambda word: True)
     assert "(new york | rome)" in known
     assert "what is the weather" in known
-    assert "add note" in known
+    assert "add note | add the note | add a note" in known
+    assert "stop a conversation" not in grammar.jsgf([STOP], lambda word: True), "the ears would take it for the other"
     assert "(milk | bread | ice cream) ([and] (milk | bread | ice cream))*" in known
     spell = next(line for line in known.splitlines() if line.startswith("<spell>"))
     assert {"weather", "york", "cream", "tower"} <= set(spell.replace("(", " ").replace(")", " ").split())

@@ -205,7 +205,8 @@ async def test_port_that_is_taken(server: Any, start: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"port": 70_000}, {"pace": -1}, {"max_sessions": 0}, {"session_limit_s": 0}, {"voice": "parrot"}]
+    "options",
+    [{"port": 70_000}, {"pace": -1}, {"max_sessions": 0}, {"session_limit_s": 0}, {"voice": "parrot"}, {"workers": 0}],
 )
 def test_wrong_options(options: Any) -> None:
     with pytest.raises(ValueError, match="must be"):

@@ -10,6 +10,7 @@ import pytest
 from realtime_voice.audio.wav import read_wav
 from realtime_voice.server import RecognitionError, SynthesisError, recognize_file, recognize_numbers, serve
 from realtime_voice.server.ears import Ears
+from realtime_voice.server.pool import SpeechPool
 from realtime_voice.server.speech import SpeechProcess
 from realtime_voice.server.voice import WordBankVoice
 from realtime_voice.server.worker import resampled
@@ -147,6 +148,34 @@ async def test_worker_speaks_and_hears(worker: SpeechProcess) -> None:
     assert (await hearing.finish()).text == "twelve times seven"
     wrong = await worker.speak("zebra", rate=8_000, voice="alloy", speed=1.0)
     assert (wrong.pcm, wrong.unspoken) == (b"", ("zebra",))
+
+
+async def test_work_goes_to_the_idlest_worker() -> None:
+    pool = SpeechPool([SpeechProcess("words"), SpeechProcess("words")])
+    await pool.start()
+    try:
+        first, second = pool.listen([]), pool.listen([])
+        assert [worker.load for worker in pool.workers] == [1, 1]
+        first.cancel()
+        first.cancel()
+        assert [worker.load for worker in pool.workers] == [0, 1]
+        assert (await pool.speak("seven", rate=16_000, voice="alloy", speed=1.0)).pcm
+        third = pool.listen([])
+        assert [worker.load for worker in pool.workers] == [1, 1]
+        for hearing in (second, third):
+            hearing.accept(bytes(3200))
+            assert (await hearing.finish()).text == ""
+        assert [worker.load for worker in pool.workers] == [0, 0]
+        assert pool.voice_name == "word bank"
+    finally:
+        await pool.stop()
+
+
+async def test_pool_that_cannot_start_leaves_nothing_running() -> None:
+    pool = SpeechPool([SpeechProcess("words"), SpeechProcess("nobody")])
+    with pytest.raises(RuntimeError, match="no voice 'nobody'"):
+        await pool.start()
+    assert pool.workers[0]._process is None
 
 
 async def test_worker_that_dies_fails_its_turn_and_is_replaced(worker: SpeechProcess) -> None:
