@@ -12,6 +12,8 @@ portaudio19-dev.
 Then, without a load and without a busy Python: from the call of flush to silence at the card, and the
 played position that is reported minus the one the card is at. This card's recording is ahead of the
 sounding that PulseAudio reckons with by the block its sink takes at once: the lead, part of the error.
+
+Then, from speech at the microphone to silence at the speaker, decided in the callback, with Python free and held.
 """
 
 import argparse
@@ -20,7 +22,6 @@ import base64
 import contextlib
 import json
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -39,15 +40,18 @@ from virtual_card import (
     PythonCallback,
     Recording,
     SounddevicePlayer,
+    barge_in,
     hold_interpreter,
     play_tone,
     repeated,
     sine,
+    sink_lead_ms,
     sounding,
     until,
     urgent_threads,
 )
 
+SPEECH = Path(__file__).parents[1] / "tests" / "data" / "speech_slt.wav"
 TEXT = json.dumps([{"id": n, "name": f"number {n}", "values": [n / 7, n / 11, n / 13]} for n in range(45000)])
 NUMBERS = [(n * 7919) % 1000003 for n in range(300000)]
 
@@ -187,12 +191,6 @@ async def flush_and_position(options: dict[str, Any]) -> dict[str, float]:
         }
 
 
-def sink_lead_ms() -> float:
-    """Ask PulseAudio for the length that its sink takes at once."""
-    sinks = subprocess.run(["pactl", "list", "sinks"], check=True, capture_output=True, text=True).stdout  # noqa: S607
-    return float(re.findall(r"configured (\d+) usec", sinks)[0]) / 1e3
-
-
 async def latency_table(runs: int) -> list[dict[str, Any]]:
     rows = []
     print("\nMilliseconds: medians of the runs, worst in brackets; error: 5 % to 95 % of the reports\n")
@@ -214,6 +212,25 @@ async def latency_table(runs: int) -> list[dict[str, Any]]:
     return rows
 
 
+async def barge_in_table(runs: int) -> list[dict[str, Any]]:
+    rows = []
+    print(
+        "\nMilliseconds from speech at the microphone to silence at the speaker; confirm time 150, worst in brackets\n"
+    )
+    print("| stream | Python | speech to silence | bound | decided |\n| --- | --- | ---: | ---: | ---: |")
+    for name, options in {"low": {"latency": "low", "block_s": 0.01}, "default": {}}.items():
+        for hold_s in (0.0, 2.0):
+            found = [await barge_in(SPEECH, hold_s=hold_s, **options) for _ in range(runs)]
+            rows += [{"stream": name, "hold_s": hold_s, **run._asdict(), "heard": run.heard.played_ms} for run in found]
+            took = [1e3 * run.took_s for run in found]
+            print(
+                f"| {name} | {'held 2 s' if hold_s else 'free'} | {np.median(took):.0f} ({max(took):.0f}) "
+                f"| {1e3 * found[0].bound_s:.0f} | {np.median([run.decided_ms for run in found]):.0f} |",
+                flush=True,
+            )
+    return rows
+
+
 async def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--seconds", type=float, default=3.0, help="of tone in each run")
@@ -221,14 +238,16 @@ async def main() -> None:
     arguments.add_argument("--block-ms", type=float, default=20.0)
     arguments.add_argument("--no-realtime", action="store_true", help="leave the priority of audio threads alone")
     arguments.add_argument("--json", type=Path, help="write the numbers there")
-    arguments.add_argument("--only", choices=("gaps", "latency"), help="one of the tables")
+    arguments.add_argument("--only", choices=("gaps", "latency", "barge-in"), help="one of the tables")
     options = arguments.parse_args()
     results = {}
-    if options.only != "latency":
+    if options.only in {None, "gaps"}:
         block_s, urgent = options.block_ms / 1e3, not options.no_realtime
         results["gaps"] = await gap_table(options.seconds, options.runs, block_s, urgent)
-    if options.only != "gaps":
+    if options.only in {None, "latency"}:
         results["latency"] = await latency_table(5 * options.runs)
+    if options.only in {None, "barge-in"}:
+        results["barge_in"] = await barge_in_table(5 * options.runs)
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
 

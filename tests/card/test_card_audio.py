@@ -16,12 +16,14 @@ from virtual_card import (
     NativePlayer,
     Recording,
     SounddevicePlayer,
+    barge_in,
     frequency,
     gaps,
     hold_interpreter,
     play_tone,
     repeated,
     sine,
+    sink_lead_ms,
     sounding,
     speaking,
     until,
@@ -172,10 +174,15 @@ async def test_a_flush_silences_the_card_and_tells_what_was_heard():
     assert len(drained) == 1
 
 
-async def test_the_position_reported_is_the_one_the_card_is_at():
+async def reported_position():
+    """Play a tone; returns by how many milliseconds the positions reported were off in the middle, and starvation.
+
+    This card's recording is ahead of the sounding by the block that its sink takes at once: that is allowed for.
+    """
     reports = []
     with Recording() as recording:
         async with opened() as audio:
+            lead = sink_lead_ms()
             loop = asyncio.get_running_loop()
             play(audio, sine(500, 1.5))
             while audio.playout.active:
@@ -183,17 +190,38 @@ async def test_the_position_reported_is_the_one_the_card_is_at():
                 reports.append((loop.time(), audio.playout.played_ms("tone")))
                 await asyncio.sleep(0.005)
             await recording.silence()
-            bound = MUCH * (audio.playout.latency_s + 0.01)
-            unexplained = device_gaps(audio) == 0
+            starved = device_gaps(audio)
             assert audio.playout.played_ms("tone") == 1500
         received = recording.samples()
     tone = sounding(received)
     start = recording.time(tone.start)
-    errors = [ms / 1000 - (now - start) for now, ms in reports if 0 < ms < 1500]
+    errors = [ms - 1000 * (now - start) for now, ms in reports if 0 < ms < 1500]
     assert len(errors) > 10
-    assert [ms for _, ms in reports] == sorted(ms for _, ms in reports)
-    if unexplained:
-        assert abs(float(np.median(errors))) < bound / 2
+    if not starved:
+        assert [ms for _, ms in reports] == sorted(ms for _, ms in reports)
+    return float(np.median(errors)) + lead, starved
+
+
+async def test_the_position_reported_is_the_one_the_card_is_at():
+    for _ in range(4):  # a machine that is starved for a while
+        error_ms, starved = await reported_position()
+        if abs(error_ms) < 5:
+            return
+    assert starved > 0, f"{error_ms:+.1f} ms off"
+
+
+async def test_speech_silences_the_speaker_while_the_interpreter_is_held():
+    """From speech at the card's microphone to silence at its speaker, with Python standing still for two seconds.
+
+    The callback alone decides: confirm time, the device's latency both ways, a block and 10 ms.
+    """
+    for _ in range(4):  # a machine that is starved for a while
+        found = await barge_in(SPEECH, hold_s=2.0, latency="low", block_s=0.01)
+        assert found.heard.item_id == "tone"
+        if found.took_s < found.bound_s:
+            return
+    assert found.starved > 0, found
+    assert found.took_s < 1.8  # Python had not come back
 
 
 async def test_no_gap_while_the_interpreter_is_held():

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import ctypes
 import os
+import re
 import subprocess
 import tempfile
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from realtime_voice.audio import DeviceAudioIO, Wire
+from realtime_voice.audio import BargeIn, DeviceAudioIO, Heard, Wire
 
 SCRIPT = Path(__file__).parents[1] / "virtual_soundcard.sh"
 RATE = 48000
@@ -85,6 +86,12 @@ def sounding(samples: np.ndarray) -> slice | None:
     """From the first sample that is no silence to the last; None without any."""
     loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > SILENCE)
     return slice(int(loud[0]), int(loud[-1]) + 1) if len(loud) else None
+
+
+def sink_lead_ms() -> float:
+    """Ask PulseAudio for the length that its sink takes at once."""
+    sinks = subprocess.run(["pactl", "list", "sinks"], check=True, capture_output=True, text=True).stdout
+    return float(re.findall(r"configured (\d+) usec", sinks)[0]) / 1e3
 
 
 class Gaps(NamedTuple):
@@ -261,3 +268,53 @@ async def play_tone(
         finally:
             await player.stop()
     return found
+
+
+class Interrupted(NamedTuple):
+    """What became of speech over a tone."""
+
+    took_s: float
+    """From the first sound at the microphone to the last at the speaker."""
+    bound_s: float
+    """Confirm time, the device's latency both ways, a block and 10 ms."""
+    decided_ms: float
+    """From the speech, as the detector saw it begin, to the cut in the callback."""
+    starved: int
+    """Blocks that PortAudio says it had to do without."""
+    heard: Heard
+
+
+async def barge_in(
+    speech: Path, *, hold_s: float, block_s: float = 0.02, confirm_ms: int = 150, **options: Any
+) -> Interrupted:
+    """Speak over a tone while Python stands still for `hold_s` seconds from the moment speech is heard."""
+    rule = {"barge_in": "local", "headset": True, "confirm_ms": confirm_ms}
+    with Recording() as recording, Recording("mic") as microphone:
+        audio = DeviceAudioIO(block_s=block_s, **rule, **options)
+        with urgent_threads():
+            await audio.start(WIRE, WIRE)
+        await asyncio.sleep(SETTLE_S)
+        try:
+            audio.playout.feed_audio("tone", base64.b64encode(sine(500, 20.0, peak=0.3)).decode())
+            await until(lambda: audio.playout.played_ms("tone") > 1000)
+            with speaking(speech):
+                await until(lambda: sounding(microphone.samples()) is not None)
+                hold_interpreter(hold_s)
+                microphone.look()
+                recording.look()
+                await until(lambda: not audio.playing)
+            latency_s = audio.playout.latency_s + audio._input_latency_s
+            (cut,) = [event for event in audio.events() if isinstance(event, BargeIn) and event.action == "cut"]
+            stats = audio.duplex.stats()
+        finally:
+            await audio.stop()
+        await recording.silence()
+        spoken = microphone.time(sounding(microphone.samples()).start)
+        silent = recording.time(sounding(recording.samples()).stop)
+    return Interrupted(
+        silent - spoken,
+        confirm_ms / 1000 + latency_s + block_s + 0.01,
+        1000 * cut.after_s,
+        int(stats["device_underflows"] + stats["device_overflows"]),
+        cut.heard[0],
+    )

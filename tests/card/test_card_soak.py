@@ -1,0 +1,21 @@
+"""A while with the card: nothing grows, nothing is lost. `bench/card_soak.py` does the same for half an hour."""
+
+import pytest
+from soak import Soak
+from virtual_card import WIRE
+
+pytestmark = [pytest.mark.card, pytest.mark.usefixtures("card")]
+
+SECONDS = 30.0
+
+
+async def test_memory_and_what_waits_stay_as_they_are():
+    rows = []
+    await Soak().run(SECONDS, 6, rows.append)
+    begun, end = rows[2], rows[-1]  # by then everything has been used once
+    assert end["resident_kb"] - begun["resident_kb"] < 2048
+    assert end["objects"] - begun["objects"] < 1000
+    starved = end["device_underflows"] + end["device_overflows"] + end["missed_ms"] > 0
+    assert end["overruns"] == 0 or starved
+    assert max(row["most_ms"] for row in rows) < 1000 or starved
+    assert end["chunks"] * 0.02 * WIRE.rate == pytest.approx(SECONDS * WIRE.rate, rel=0.1) or starved
