@@ -34,7 +34,7 @@ async def answered(session):
 
 
 async def test_a_spoken_question_is_answered_aloud(tmp_path):
-    audio = DeviceAudioIO()
+    audio = DeviceAudioIO(echo_control=None)  # the card has no echo, and digital silence
     with Recording() as recording:
         async with serve() as server, connect(base_url=server.url, tools=[calculator], audio=audio) as session:
             with speaking(QUESTION):
