@@ -35,6 +35,8 @@ class Connection:
         self.outgoing = MessageQueue()
         self.loss: BaseException | None = None
         """Why it ended."""
+        self.lost_at = 0.0
+        """Since when nothing comes, by the session's clock."""
         self.is_reading = True
         """False while the session takes nothing: silence is then no sign."""
         self.silent_s = 0.0
@@ -85,10 +87,10 @@ class Connection:
         """Wait until it has ended."""
         await self._is_lost.wait()
 
-    def lose(self, reason: BaseException) -> None:
-        """Note why it ended; the first reason counts."""
+    def lose(self, reason: BaseException, at: float) -> None:
+        """Note why it ended, and since when nothing comes; the first reason counts."""
         if self.loss is None:
-            self.loss = reason
+            self.loss, self.lost_at = reason, at
             self.outgoing.end()
             self._is_lost.set()
             self._is_settled.set()
@@ -100,7 +102,7 @@ class Connection:
 
     def retire(self) -> None:
         """Read no further and close in the background."""
-        self.lose(ConnectionClosed("replaced by another connection", 1000))
+        self.lose(ConnectionClosed("replaced by another connection", 1000), self.alive_at)
         if self._task is not None and not self._is_retired:
             self._is_retired = True
             self._task.cancel()

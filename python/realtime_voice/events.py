@@ -986,7 +986,7 @@ class ConnectionChanged(Struct, kw_only=True, frozen=True):
     """A new connection goes on with the conversation, the session's `generation`th, after `attempts` attempts.
 
     reason: why the one before was lost; empty when it served to the end.
-    incoming_gap_s: from the last sign of life of the one before; 0.0 when it served to the end.
+    incoming_gap_s: since the one before was lost, or gave its last sign of life; 0.0 when it served to the end.
     outgoing_gap_s: from the user's last audio that had reached the server, or that was sent to one that served to the
     end, to the first that was sent on the new connection.
     replayed_samples: of the user's audio, sent on the new connection because they were in no turn yet.

@@ -293,7 +293,7 @@ class Link:
         self.flush()
         before.retire()
         self._move("successor takes over")
-        silent_s = 0.0 if loss is None else now - before.alive_at
+        silent_s = 0.0 if loss is None else now - before.lost_at
         unheard_s = 0.0 if self._last_audio_at is None else max(silent_s, now - self._last_audio_at)
         self._last_audio_at = None if self._last_audio_at is None else now
         kind = ev.Renewed if loss is None else ev.Reconnected
@@ -333,7 +333,7 @@ class Link:
                     await self._owner.room()
                     connection.is_reading = True
         except RealtimeError as error:
-            connection.lose(error)
+            connection.lose(error, self.clock.time())
         finally:
             writer.cancel()
             await connection.close()
@@ -349,7 +349,7 @@ class Link:
         except (RemoteProtocolError, ValueError) as error:
             _logger.warning("a message of %d bytes was not understood: %s", len(message), error)
         if (end := protocol.failure or protocol.expired) is not None:
-            connection.lose(end)
+            connection.lose(end, self.clock.time())
         connection.note_state()
         connection.flush()
 
@@ -366,7 +366,8 @@ class Link:
             for connection in filter(None, (self._current, self._successor)):
                 connection.note_time(now, elapsed_s, self._uplink.end if connection is self._current else 0)
                 if connection.silent_s >= self._policy.silent_s:
-                    connection.lose(ConnectionClosed(f"nothing has come for {connection.silent_s:.0f} s"))
+                    silence = ConnectionClosed(f"nothing has come for {connection.silent_s:.0f} s")
+                    connection.lose(silence, connection.alive_at)
             self._tick(self._current, now)
 
     def _tick(self, connection: Connection, now: float) -> None:
@@ -377,7 +378,7 @@ class Link:
                 self._owner.tell(event)
             if connection.protocol.overdue is not None:
                 if self._reconnects:
-                    connection.lose(connection.protocol.overdue)
+                    connection.lose(connection.protocol.overdue, connection.alive_at)
                 else:
                     connection.protocol.forgive()
         self.flush()

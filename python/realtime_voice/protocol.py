@@ -600,7 +600,8 @@ class ClientProtocol:
 
     def _unblock(self) -> None:
         self._move("response.create unanswered")
-        if self._active_id is None:
+        if self._active_id is None or self.response is ResponseState.CANCELLING:
+            self._active_id = None
             self._move("response lost")
         self._move("turn lost")
 

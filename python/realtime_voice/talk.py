@@ -30,6 +30,9 @@ from realtime_voice.events import (
     InputAudioBufferSpeechStarted,
     InputAudioBufferSpeechStopped,
     Interrupted,
+    Reconnected,
+    Reconnecting,
+    Renewed,
     ResponseCreated,
     ResponseDone,
     SessionUpdated,
@@ -152,6 +155,11 @@ class Conversation:
                 self.owe()
             case Error(error=details):
                 self.console.line("error", details.message or "unknown", now)
+            case Reconnecting(reason=reason):
+                self.console.line("error", f"{reason}; connecting again", now)
+            case Reconnected() | Renewed():  # what ran on the connection before has ended
+                self._responses.clear()
+                self._user_speaks = False
         self.console.observe(event, now)
         self.builder.observe(event, now)
         for watcher in self.watchers:

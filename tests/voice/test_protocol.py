@@ -597,6 +597,16 @@ def test_pointless_cancel_is_no_news() -> None:
     assert server.protocol.response is ResponseState.IDLE
 
 
+def test_cancelled_response_that_never_ends_does_not_block_for_ever() -> None:
+    server = Server(turn_detection=None)
+    server.begin()
+    server.protocol.cancel_response()
+    server.protocol.request_response()
+    assert server.sent() == ["response.cancel"]
+    server.protocol.tick(ANSWER_TIMEOUT_S + 1)
+    assert server.sent() == ["response.create"]
+
+
 def test_audio_beside_the_conversation_is_not_truncated_in_it() -> None:
     server = Server()
     (cut,) = server.protocol.interrupt([Heard("somewhere", 0, 100, 200)], by_server=True)

@@ -382,6 +382,11 @@ async def test_items_are_placed_retrieved_and_removed(peer: Any) -> None:
         with pytest.raises(ServerError, match="no item"):
             await question
 
+        removal = asyncio.create_task(session.delete("gone"))
+        await peer.refuse(await peer.expect("conversation.item.delete"), "item_delete_invalid_item_id", "no such item")
+        with pytest.raises(ServerError, match="no such item"):
+            await removal
+
         removal = asyncio.create_task(session.delete("item_u"))
         await peer.expect("conversation.item.delete")
         await peer.send("conversation.item.deleted", item_id="item_u")

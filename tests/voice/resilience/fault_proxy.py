@@ -31,7 +31,7 @@ class FaultProxy:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, backlog=512)
         return self
 
     async def __aexit__(self, *_: object) -> None:

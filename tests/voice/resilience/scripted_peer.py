@@ -70,7 +70,9 @@ class ScriptedPeer:
         self._server: Server | None = None
 
     async def __aenter__(self) -> Self:
-        self._server = await serve(self._serve, "127.0.0.1", 0, max_size=None, close_timeout=0.2, ping_interval=None)
+        self._server = await serve(
+            self._serve, "127.0.0.1", 0, max_size=None, close_timeout=0.2, ping_interval=None, backlog=512
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from realtime_voice import Session
 
-PATIENCE_S = 20.0
+PATIENCE_S = 45.0
 FADE_MS = 5
 """Behind a gap in the playout the speaker fades in; that much of a word is not loud, and not lost."""
 STEP_S = 0.1
@@ -209,7 +209,7 @@ class Talk:
             lengths = [self.heard_ms(turn, number) for number in range(WORDS)]
             heard_doubled += sum(max(0.0, length - WORD_MS - 1) for length in lengths)  # fades cross levels
             if turn in self.cut:  # a beginning of it was heard
-                lengths = lengths[: max((n + 1 for n, length in enumerate(lengths) if length), default=0)][:-1]
+                lengths = lengths[: max((n + 1 for n, length in enumerate(lengths) if length > 1), default=0)][:-1]
             heard_lost += sum(max(0.0, WORD_MS - FADE_MS - length) for length in lengths)
         return said_lost * 1000 // RATE, said_doubled * 1000 // RATE, round(heard_lost), round(heard_doubled)
 

@@ -86,9 +86,9 @@ async def test_switch_waits_until_nobody_speaks() -> None:
         await talk.until(lambda: len(talk.peer.lines) == 2 and "session.update" in talk.peer.line.received)
         assert talk.session.link is LinkState.RENEWING
         talk.end_turn()
-        await talk.answer()
+        await talk.answer(words=WORDS - 1)
         assert talk.session.generation == 1  # the speaker has not come to its end
-        talk.listen(500)
+        await talk.answer()
         await renewal(talk)
         first, second = talk.peer.lines
         assert len(first.turns) == 1
@@ -223,9 +223,13 @@ async def test_slow_network_is_no_loss() -> None:
         talk.script.padding = 800_000
         talk.begin_turn()
         talk.end_turn()
-        for _ in range(40):
-            talk.clock.step(0.25)
-            await asyncio.sleep(0.02)
+        socket = talk.session._link._current._socket
+        assert socket is not None
+        for _ in range(10):
+            arrived = socket.received_bytes
+            await talk.until(lambda arrived=arrived: socket.received_bytes > arrived)  # type: ignore[misc]
+            talk.clock.step(1.0)
+        assert socket.received_bytes < 800_000  # still under way
         assert talk.session.generation == 1
         await talk.answer()
         assert talk.account() == (0, 0, 0, 0)
