@@ -156,7 +156,7 @@ async def gap_table(seconds: float, runs: int, block_s: float, urgent: bool) -> 
 async def flush_and_position(options: dict[str, Any]) -> dict[str, float]:
     """Play half a second, cut it; all in milliseconds."""
     with Recording() as recording:
-        audio = DeviceAudioIO(**options)
+        audio = DeviceAudioIO(echo_control=None, **options)
         with urgent_threads():
             await audio.start(WIRE, WIRE)
         await asyncio.sleep(SETTLE_S)

@@ -34,7 +34,7 @@ class Soak:
     NAMES = ("minutes", "resident_kb", "objects", "least_ms", "most_ms", "chunks", *COUNTERS, "missed_ms")
 
     def __init__(self) -> None:
-        self.audio = DeviceAudioIO()
+        self.audio = DeviceAudioIO(echo_control=None)
         self.audio.observer = self.observe
         self.happened: dict[str, int] = {}
         self.chunks = 0

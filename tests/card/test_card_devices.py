@@ -19,7 +19,7 @@ def pactl(*arguments):
 
 @contextlib.asynccontextmanager
 async def opened(**options):
-    audio = DeviceAudioIO(**options)
+    audio = DeviceAudioIO(echo_control=None, **options)
     audio.seen = []
     audio.observer = audio.seen.append
     await audio.start(WIRE, WIRE, framed=False)

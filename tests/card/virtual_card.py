@@ -290,7 +290,7 @@ async def barge_in(
     """Speak over a tone while Python stands still for `hold_s` seconds from the moment speech is heard."""
     rule = {"barge_in": "local", "headset": True, "confirm_ms": confirm_ms}
     with Recording() as recording, Recording("mic") as microphone:
-        audio = DeviceAudioIO(block_s=block_s, **rule, **options)
+        audio = DeviceAudioIO(block_s=block_s, echo_control=None, **rule, **options)
         with urgent_threads():
             await audio.start(WIRE, WIRE)
         await asyncio.sleep(SETTLE_S)
