@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from realtime_voice.server.speech import SpeechProcess
 
 T = TypeVar("T")
-PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 20.0
 """Longest wait for what is expected, unless the test says otherwise."""
 CONFIGURED_S: Final = 1.0
 """How long a session may take to be configured before the user speaks."""

@@ -13,6 +13,7 @@ PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 TITLES = ["connect", "openai", "strands", "script", "faults", "alone"]
 
 
+@pytest.mark.timeout(180)  # a pytest of its own each
 @pytest.mark.parametrize("code", PYTHON, ids=TITLES)
 def test_example_runs(pytester, code):
     pytester.makepyprojecttoml("[tool.pytest.ini_options]\nasyncio_mode = 'auto'\n")

@@ -17,6 +17,10 @@ DEFAULT_INSTRUCTIONS = (
 )
 SESSION_LIMIT_S = 3600.0
 MODALITIES = (["audio"], ["text"])
+CONNECTORS = (
+    "dropbox", "gmail", "googlecalendar", "googledrive", "microsoftteams", "outlookcalendar", "outlookemail",
+    "sharepoint",
+)  # fmt: skip
 EFFORTS = ("minimal", "low", "medium", "high", "xhigh")
 MAX_OUTPUT_TOKENS = 4096
 MAX_METADATA_PAIRS = 16
@@ -301,7 +305,44 @@ def _tools(value: Any, path: str) -> None:
         at = f"{path}[{index}]"
         _object(("type",), type=_one_of("function", "mcp"))(tool, at)
         required = ("name",) if tool["type"] == "function" else ("server_label",)
-        _object(required, parameters=_object())(tool, at)
+        _object(required, parameters=_object(), **_HOSTED)(tool, at)
+
+
+def _names(value: Any, path: str) -> None:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise Refused(f"Invalid type for '{path}': expected a list of strings.", "invalid_type", path)
+
+
+def _filter(value: Any, path: str) -> None:
+    _object(tool_names=_names, read_only=_one_of(True, False))(value, path)
+
+
+def _allowed_tools(value: Any, path: str) -> None:
+    (_names if isinstance(value, list) else _filter)(value, path)
+
+
+def _require_approval(value: Any, path: str) -> None:
+    if isinstance(value, dict):
+        _object(always=_filter, never=_filter)(value, path)
+    else:
+        _one_of("always", "never")(value, path)
+
+
+def _callers(value: Any, path: str) -> None:
+    for index, caller in enumerate(value):
+        _one_of("direct", "programmatic")(caller, f"{path}[{index}]")
+
+
+def _connector(value: Any, path: str) -> None:
+    _one_of(*(f"connector_{name}" for name in CONNECTORS))(value, path)
+
+
+_HOSTED: dict[str, Check] = {
+    "allowed_tools": _allowed_tools,
+    "require_approval": _require_approval,
+    "allowed_callers": _callers,
+    "connector_id": _connector,
+}
 
 
 def _tool_choice(value: Any, path: str) -> None:

@@ -476,7 +476,7 @@ class ServerProtocol:
                 self._emit(events.McpListToolsCompleted(item_id=item_id))
             self._emit(events.ConversationItemDone(item=shown(item), previous_item_id=previous))
 
-    def _approved(self, item: Item) -> tuple[Item, McpTool] | None:
+    def _approved(self, item: Item) -> tuple[Item, McpTool, Mapping[str, Any]] | None:
         """Return what an approval lets run. Raises Refused for an approval of nothing."""
         if item.type != "mcp_approval_response":
             return None
@@ -487,9 +487,15 @@ class ServerProtocol:
                 param="item.approval_request_id",
             )
         found = find(str(asked.item.name), self.configuration.effective.get("tools") or [], self.mcp)
-        return (asked.item, found[1]) if item.approve and found is not None else None
+        if not item.approve or found is None:
+            return None
+        try:
+            arguments = msgspec.json.decode(asked.item.arguments or "{}", type=dict[str, Any])
+        except msgspec.DecodeError as error:  # a client may have put the request there itself
+            raise Refused(f"The arguments of the approval request are no JSON object: {error}.") from None
+        return asked.item, found[1], arguments
 
-    def _host(self, asked: Item, tool: McpTool) -> None:
+    def _host(self, asked: Item, tool: McpTool, arguments: Mapping[str, Any]) -> None:
         item = Item(
             id=self._new_id("mcp"), type="mcp_call", server_label=asked.server_label, name=asked.name,
             arguments=asked.arguments, approval_request_id=asked.id,
@@ -497,7 +503,7 @@ class ServerProtocol:
         previous = self.conversation.add(Entry(item))
         self._emit(events.ConversationItemAdded(item=shown(item), previous_item_id=previous))
         self._emit(events.ResponseMcpCallInProgress(item_id=str(item.id)))
-        self._actions.append(Host(str(item.id), tool, msgspec.json.decode(asked.arguments or "{}")))
+        self._actions.append(Host(str(item.id), tool, arguments))
 
     def hosted(self, item_id: str, output: McpOutput) -> None:
         """Report what an approved hosted call gave. No-op when its item has been deleted."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from openai.types.realtime import RealtimeServerEvent
 from realtime_voice import events
-from realtime_voice.server import Heard, protocol
+from realtime_voice.server import Heard, McpFailure, McpTool, protocol
 
 MODELS = {
     typing.get_args(model.model_fields["type"].annotation)[0]: model
@@ -19,6 +19,7 @@ MODELS = {
 PCM = base64.b64encode(bytes([0, 64, 0, 64] * 6 + [0, 192] * 12) * 600).decode()
 SILENCE = base64.b64encode(bytes(48 * 600)).decode()
 FUNCTION = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
+MCP = {"type": "mcp", "server_label": "docs", "allowed_tools": ["search"], "require_approval": "always"}
 SEEDS: list[dict[str, Any]] = [
     {
         "type": "session.update",
@@ -40,6 +41,15 @@ SEEDS: list[dict[str, Any]] = [
     {
         "type": "session.update",
         "session": {"type": "realtime", "audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}},
+    },
+    {"type": "session.update", "session": {"type": "realtime", "tools": [MCP, FUNCTION]}},
+    {
+        "type": "conversation.item.create",
+        "item": {"type": "mcp_approval_response", "approval_request_id": "i", "approve": True},
+    },
+    {
+        "type": "conversation.item.create",
+        "item": {"type": "mcp_approval_request", "server_label": "docs", "name": "search", "arguments": "{"},
     },
     {"type": "input_audio_buffer.append", "audio": PCM},
     {"type": "input_audio_buffer.append", "audio": SILENCE},
@@ -97,6 +107,10 @@ def serve_actions(session: protocol.ServerProtocol, generator: random.Random, op
     for action in session.actions():
         if isinstance(action, protocol.Understand):
             session.heard(action.item_id, Heard("hello") if generator.random() < 0.8 else None)
+        elif isinstance(action, protocol.Host):
+            session.hosted(
+                action.item_id, "found" if generator.random() < 0.5 else McpFailure("gone", "http_error", 404)
+            )
         elif isinstance(action, protocol.Respond):
             open_responses.append(action.response)
     for response in list(open_responses):
@@ -104,8 +118,13 @@ def serve_actions(session: protocol.ServerProtocol, generator: random.Random, op
         if chance < 0.3:
             response.say("some words")
             response.audio(bytes(480))
-        elif chance < 0.4:
+        elif chance < 0.35:
             response.call("f", {"a": 1})
+        elif chance < 0.4:
+            response.ask_approval("docs", "search", {"query": "x"})
+            response.begin_hosted("docs", "search", {"query": "x"})
+            if generator.random() < 0.8:
+                response.end_hosted("found")
         elif chance < 0.6:
             open_responses.remove(response)
             session.finished(response, ("server_error", "broken") if chance < 0.45 else None)
@@ -116,7 +135,11 @@ def test_whatever_comes_is_answered_with_valid_events(seed: int) -> None:
     generator = random.Random(seed)
     count = itertools.count()
     session = protocol.ServerProtocol(
-        model="m", now=0.0, new_id=lambda kind: f"{kind}_{next(count)}", make_detector=Loud
+        model="m",
+        now=0.0,
+        new_id=lambda kind: f"{kind}_{next(count)}",
+        make_detector=Loud,
+        mcp={"docs": [McpTool("search")]},
     )
     known = ["i"]
     open_responses: list[Any] = []

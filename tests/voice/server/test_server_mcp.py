@@ -153,6 +153,35 @@ async def test_approval(client: Any, mind: Any, approve: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "param"),
+    [
+        ("require_approval", "sometimes", "require_approval"),
+        ("require_approval", {"never": {"tool_names": "f"}}, "require_approval.never.tool_names"),
+        ("allowed_tools", [1], ""),
+        ("allowed_tools", {"tool_names": [1]}, "allowed_tools.tool_names"),
+        ("allowed_callers", ["me"], "allowed_callers[0]"),
+        ("connector_id", "connector_x", "connector_id"),
+    ],
+)
+async def test_wrong_settings_are_refused(client: Any, key: str, value: Any, param: str) -> None:
+    error = await client.refused("session.update", session={"type": "realtime", "tools": [{**DOCS, key: value}]})
+    assert error["code"] in {"invalid_value", "invalid_type"}
+    assert param in (error["param"] or "")
+    await client.nothing_more()
+
+
+async def test_approval_of_what_a_client_made_up(client: Any) -> None:
+    await client.update(tools=[DOCS])
+    await client.until("conversation.item.done")
+    request = {"type": "mcp_approval_request", "id": "mine", "server_label": "docs", "name": "search", "arguments": "{"}
+    await client.send("conversation.item.create", item=request)
+    await client.until("conversation.item.done")
+    answer = {"type": "mcp_approval_response", "approval_request_id": "mine", "approve": True}
+    assert "no JSON object" in (await client.refused("conversation.item.create", item=answer))["message"]
+    await client.nothing_more()
+
+
+@pytest.mark.parametrize(
     ("wanted", "needed"),
     [(None, True), ("always", True), ("never", False), ({"never": {"tool_names": ["f"]}}, False),
      ({"never": {"tool_names": ["g"]}}, True), ({"always": {"tool_names": ["g"]}}, False)],
