@@ -1,6 +1,6 @@
 """What echo control and the echo check are worth: echo left, false barge-ins, true ones caught and how soon.
 
-    python bench/echo_quality.py DATA [--docs docs/echo.md] [--half tuned|unheard] [--confirm-ms 60]
+    python bench/echo_quality.py DATA [--docs docs/echo.md] [--half tuned|unheard]
 
 DATA is a folder of labelled speech as bench/vad_quality.py takes it, of which the clean recordings are used. Scenes of
 30 seconds are made of it: somebody plays (half of the scenes: the package's own synthesized sentences, the other half:
@@ -8,8 +8,8 @@ recordings), the microphone hears it through a room made here, after 40 ms of a 
 quieter; in half of the scenes somebody else speaks over it. Every fourth speaker distorts, every third room is noisy.
 Voices and rooms come in two halves: the constants of csrc/rc_echo.c were tuned on one, the tables tell of the other.
 
-A barge-in is decided as in the device's callback: a 10 ms hop of speech begins it, --confirm-ms of speech less what is
-not speech confirm it. Nothing is cut, so that a scene goes on and the next one counts.
+A barge-in is decided as in the device's callback: a 10 ms hop of speech begins it, so many milliseconds of speech less
+what is not speech confirm it. Nothing is ducked or cut, so that a scene goes on and the next one counts.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from realtime_voice.audio.barge_in import BargeInRule
 from realtime_voice.audio.echo import WebrtcEchoControl
 
 from realtime_core import EchoCheck, Vad
@@ -34,6 +35,7 @@ DELAYS_S = (0.0, 0.05, 0.12, 0.25)
 GAINS_DB = (-6, -12, -20)
 PLAYED_DB, VOICE_DB = -20, -26
 VOICE_SPREAD_DB = 6
+CONFIRM_MS = (60, BargeInRule().confirm_ms)
 CAUGHT_WITHIN_S = 1.0
 AFTER_SPEECH_S = 0.5
 JUMP_S = 15
@@ -219,22 +221,24 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def barge_ins(all_scenes: list[Scene], grade: str, confirm: int) -> str:
-    totals: dict[str, Tally] = {}
-    by_gain: dict[tuple[str, int], Tally] = {}
+def barge_ins(all_scenes: Iterator[Scene], grade: str) -> str:
+    tallies: dict[tuple[str, int, int | None], Tally] = {}
     for one in all_scenes:
         for way, probability in heard(one, grade).items():
-            totals.setdefault(way, Tally()).add(one, probability, confirm)
-            by_gain.setdefault((way, one.gain_db), Tally()).add(one, probability, confirm)
-    head = ["", "false barge-ins a minute", "true ones caught", "after, p50 / p90"]
+            for confirm_ms in CONFIRM_MS:
+                for gain_db in (None, one.gain_db):
+                    tally = tallies.setdefault((way, confirm_ms, gain_db), Tally())
+                    tally.add(one, probability, confirm_ms // 10)
+    head = ["", "confirmed by", "false barge-ins a minute", "true ones caught", "after, p50 / p90"]
     head += [f"echo {gain} dB: false, caught" for gain in GAINS_DB]
     rows = []
-    for way, tally in totals.items():
-        gains = [", ".join(by_gain[way, gain].cells()[:2]) for gain in GAINS_DB]
-        rows.append([way, *tally.cells(), *gains])
-    spoken = sum(len(one.onsets) for one in all_scenes)
-    minutes = totals["VAD alone"].minutes
-    return f"{minutes:.0f} minutes of echo alone, {spoken} barge-ins:\n\n{table(head, rows)}"
+    for (way, confirm_ms, gain_db), tally in tallies.items():
+        if gain_db is None:
+            by_gain = [", ".join(tallies[way, confirm_ms, gain].cells()[:2]) for gain in GAINS_DB]
+            rows.append([way, f"{confirm_ms} ms", *tally.cells(), *by_gain])
+    whole = tallies["VAD alone", CONFIRM_MS[0], None]
+    spoken = whole.caught + whole.missed
+    return f"{whole.minutes:.0f} minutes of echo alone, {spoken} barge-ins:\n\n{table(head, rows)}"
 
 
 # --- Reduction --------------------------------------------------------------------------------
@@ -293,15 +297,12 @@ def main() -> None:
     arguments.add_argument("--docs", type=Path, metavar="FILE", help="write the tables into this page")
     arguments.add_argument("--half", choices=("tuned", "unheard"), default="unheard", help="voices and rooms")
     arguments.add_argument("--grade", choices=("light", "neural"), default="light", help="speech detector")
-    arguments.add_argument("--confirm-ms", type=int, default=60)
     arguments.add_argument("--rounds", type=int, default=4, help="scenes for each delay and loudness, times two")
     options = arguments.parse_args()
     half = int(options.half == "unheard")
     tables = {
         "reduction": reductions(options.data, half),
-        "barge-in": barge_ins(
-            list(scenes(options.data, half, options.rounds)), options.grade, options.confirm_ms // 10
-        ),
+        "barge-in": barge_ins(scenes(options.data, half, options.rounds), options.grade),
     }
     for text in tables.values():
         print(text, end="\n\n")

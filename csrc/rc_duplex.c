@@ -81,6 +81,7 @@ struct rc_duplex {
     counter callback_ns, max_callback_ns, max_interval_ns, callback_times[RC_DUPLEX_TIMES];
     _Atomic int32_t capture_peak, playout_peak;
     _Atomic int priority;
+    _Atomic float echo_reduction;
     _Atomic uint32_t generation;
 
     /* Of the latest block: block n at n % 2, so that one is whole while the other is written. */
@@ -432,8 +433,8 @@ static void listen(rc_duplex *d, const int16_t *captured, const int16_t *played,
 {
     float speech, somebody = 1;
     size_t hops = rc_vad_process(d->vad, &speech, captured, frames);
-    if (d->echo != NULL)
-        rc_echo_process(d->echo, &somebody, captured, played, frames); /* its hops are the detector's */
+    if (d->echo != NULL && rc_echo_process(d->echo, &somebody, captured, played, frames) > 0) /* with the detector's */
+        set(&d->echo_reduction, rc_echo_reduction_db(d->echo));
     if (hops > 0)
         decide(d, speech < somebody ? speech : somebody);
 }
@@ -712,6 +713,7 @@ void rc_duplex_get_stats(const rc_duplex *d, rc_duplex_stats *stats)
         .capture_peak = look(&d->capture_peak),
         .playout_peak = look(&d->playout_peak),
         .priority = look(&d->priority),
+        .echo_reduction_db = look(&d->echo_reduction),
     };
     for (int class = 0; class < RC_DUPLEX_TIMES; class++)
         stats->callback_times[class] = look(&d->callback_times[class]);

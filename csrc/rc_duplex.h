@@ -166,6 +166,7 @@ typedef struct {
     uint64_t callback_times[RC_DUPLEX_TIMES];     /* callbacks by duration: n counts those below 2^n us */
     int32_t capture_peak, playout_peak;           /* 0 to 32768; falls by full scale in 300 ms */
     int priority;                                 /* RC_DUPLEX_PRIORITY_... */
+    float echo_reduction_db;                      /* how well the check knows the echo, see rc_echo.h */
 } rc_duplex_stats;
 enum { RC_DUPLEX_PRIORITY_UNASKED, RC_DUPLEX_PRIORITY_GRANTED, RC_DUPLEX_PRIORITY_REFUSED };
 void rc_duplex_get_stats(const rc_duplex *duplex, rc_duplex_stats *stats);

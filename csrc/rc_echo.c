@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/rc_echo_kernels.h"
 #include "rc_activation.h"
 #include "rc_resample.h"
 
@@ -36,14 +37,15 @@ enum {
     HALVING_TAPS = 32,
     SIZE = 256, /* of the transform: 32 ms */
     FIRST_BIN = 8,
-    BINS = 112,
+    BINS = RC_ECHO_BINS,
     BANDS = 14,
     BINS_PER_BAND = BINS / BANDS,
-    TAPS = RC_ECHO_REACH_MS / 10,
-    LANES = 8, /* added up side by side */
+    TAPS = RC_ECHO_TAPS,
     BLOCK = 256, /* input samples resampled at once */
     BLOCK_OUT = 2 * BLOCK,
 };
+
+_Static_assert(TAPS == RC_ECHO_REACH_MS / 10, "a tap is a hop");
 
 #define TWO_PI 6.283185307179586
 #define FIRST_DOUBT 1.0f /* no echo is louder than what was played */
@@ -71,9 +73,7 @@ enum {
 #define WRONG_RATE 0.05f
 #define REDUCTION_RATE 0.02f
 
-typedef struct {
-    float re[BINS], im[BINS];
-} spectrum;
+typedef rc_echo_spectrum spectrum;
 
 /* What was captured, the echo that the model sees in it, what is left, and what was played. */
 typedef struct {
@@ -88,9 +88,7 @@ struct rc_echo {
     size_t filled;                     /* samples of the hop that is not complete yet */
     float before[SIDES][HALVING_TAPS]; /* what halving still needs of the last hop */
     float recent[SIDES][SIZE];         /* at 8 kHz */
-    spectrum played[TAPS];             /* ring of the latest hops */
-    float played_power[TAPS][BINS];
-    int newest;                        /* place of the latest in it */
+    rc_echo_history played;
     spectrum path[TAPS];               /* factor of what was played so many hops ago */
     float share[TAPS];                 /* of what is learned; they sum to 1 */
     float doubt[BANDS], floor[BANDS];
@@ -164,9 +162,7 @@ void rc_echo_reset(rc_echo *e)
     e->filled = 0;
     memset(e->before, 0, sizeof(e->before));
     memset(e->recent, 0, sizeof(e->recent));
-    memset(e->played, 0, sizeof(e->played));
-    memset(e->played_power, 0, sizeof(e->played_power));
-    e->newest = 0;
+    memset(&e->played, 0, sizeof(e->played));
     for (int band = 0; band < BANDS; band++)
         e->floor[band] = 1e9f; /* falls onto what is there */
     forget_path(e);
@@ -250,48 +246,13 @@ static void transform(const rc_echo *e, spectrum *captured, spectrum *played)
 
 /* The model ----------------------------------------------------------------------------------- */
 
-static const spectrum *played_before(const rc_echo *e, int hops)
-{
-    return &e->played[(e->newest + TAPS - hops) % TAPS];
-}
-
-/* The echo as the model has it; `reach`: power of what was played, each tap by its share. */
-static void predict(const rc_echo *e, spectrum *echo, float reach[BINS])
-{
-    memset(echo, 0, sizeof(*echo));
-    memset(reach, 0, BINS * sizeof(float));
-    for (int k = 0; k < TAPS; k++) {
-        const spectrum *played = played_before(e, k), *path = &e->path[k];
-        const float *power = e->played_power[played - e->played];
-        float share = e->share[k];
-        for (int n = 0; n < BINS; n++) {
-            echo->re[n] += path->re[n] * played->re[n] - path->im[n] * played->im[n];
-            echo->im[n] += path->re[n] * played->im[n] + path->im[n] * played->re[n];
-            reach[n] += share * power[n];
-        }
-    }
-}
-
 /* Moves every tap along its share of `step`, and the shares to where the path has its energy. */
 static void learn(rc_echo *e, const spectrum *step)
 {
     float energy[TAPS], all = 0;
-    for (int k = 0; k < TAPS; k++) {
-        const spectrum *played = played_before(e, k);
-        spectrum *path = &e->path[k];
-        float share = e->share[k], sum[LANES] = {0};
-        for (int n = 0; n < BINS; n++) {
-            path->re[n] += share * (step->re[n] * played->re[n] + step->im[n] * played->im[n]);
-            path->im[n] += share * (step->im[n] * played->re[n] - step->re[n] * played->im[n]);
-        }
-        for (int n = 0; n < BINS; n += LANES)
-            for (int lane = 0; lane < LANES; lane++)
-                sum[lane] += path->re[n + lane] * path->re[n + lane] + path->im[n + lane] * path->im[n + lane];
-        energy[k] = 1e-6f / TAPS;
-        for (int lane = 0; lane < LANES; lane++)
-            energy[k] += sum[lane];
-        all += energy[k];
-    }
+    rc_echo_learn(e->path, energy, e->share, step, &e->played);
+    for (int k = 0; k < TAPS; k++)
+        all += energy[k] += 1e-6f / TAPS;
     for (int k = 0; k < TAPS; k++) {
         float wanted = EVEN_SHARE / TAPS + (1 - EVEN_SHARE) * energy[k] / all;
         e->share[k] += SHARE_RATE * (wanted - e->share[k]);
@@ -361,11 +322,11 @@ static float decide(rc_echo *e)
     powers band_powers[BANDS], all = {0, 0, 0, 0};
     halve(e, CAPTURED);
     halve(e, PLAYED);
-    e->newest = e->newest == TAPS - 1 ? 0 : e->newest + 1;
-    transform(e, &captured, &e->played[e->newest]);
+    int newest = e->played.newest = e->played.newest == TAPS - 1 ? 0 : e->played.newest + 1;
+    transform(e, &captured, &e->played.spectra[newest]);
     for (int n = 0; n < BINS; n++)
-        e->played_power[e->newest][n] = power(&e->played[e->newest], n);
-    predict(e, &echo, reach);
+        e->played.power[newest][n] = power(&e->played.spectra[newest], n);
+    rc_echo_predict(&echo, reach, e->path, e->share, &e->played);
     for (int n = 0; n < BINS; n++) {
         left.re[n] = captured.re[n] - echo.re[n];
         left.im[n] = captured.im[n] - echo.im[n];

@@ -65,6 +65,7 @@ cdef extern from "rc_duplex.h" nogil:
         int32_t capture_peak
         int32_t playout_peak
         int priority
+        float echo_reduction_db
 
     ctypedef struct rc_duplex_timing:
         uint64_t frames

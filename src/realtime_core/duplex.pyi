@@ -230,5 +230,6 @@ class Duplex:
         discarded: samples dropped because they were written before a cut was accepted; lost_events;
         device_underflows, device_overflows: blocks so flagged by the device; mean_callback_us, p99_callback_us
         (the power of two above it), max_callback_us: time spent in the callback; max_interval_ms: longest time
-        between two callbacks of a stream; input_delay_s, output_delay_s: those of `timing`.
+        between two callbacks of a stream; input_delay_s, output_delay_s: those of `timing`; echo_reduction_db: how well
+        the check knows the echo, see `EchoCheck.reduction_db`.
         """

@@ -279,6 +279,7 @@ cdef class Duplex:
             "max_interval_ms": stats.max_interval_ns / 1e6,
             "input_delay_s": timing.input_delay,
             "output_delay_s": timing.output_delay,
+            "echo_reduction_db": stats.echo_reduction_db,
         }
 
 

@@ -1,5 +1,6 @@
 /* The echo check in rooms made here: echo alone is nobody, a second voice is somebody. */
 #include "check.h"
+#include "rc_cpu.h"
 #include "rc_echo.h"
 #include "rc_vad.h"
 
@@ -139,8 +140,27 @@ static void test_any_input(void)
     rc_echo_free(NULL);
 }
 
+static void test_instruction_sets_agree(void)
+{
+    static float plain[HOPS];
+    talk(played, 21, 40000);
+    echo_of(0.3, RATE / 20);
+    rc_echo *echo = rc_echo_new(RATE);
+    rc_cpu_restrict(0);
+    CHECK(rc_echo_process(echo, plain, captured, played, COUNT) == HOPS);
+    float reduction = rc_echo_reduction_db(echo);
+    rc_cpu_restrict(RC_CPU_ALL);
+    rc_echo_reset(echo);
+    run(echo);
+    for (int hop = 0; hop < HOPS; hop++)
+        CHECK(somebody[hop] == plain[hop]);
+    CHECK(rc_echo_reduction_db(echo) == reduction);
+    rc_echo_free(echo);
+}
+
 int main(void)
 {
+    test_instruction_sets_agree();
     test_echo_alone_is_nobody_and_a_voice_over_it_is();
     test_from_the_first_second();
     test_silence_is_nobody_and_without_playing_any_sound_is_somebody();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypedDict
 
@@ -13,6 +14,7 @@ LEVELS: Final[tuple[NoiseSuppression, ...]] = ("low", "moderate", "high", "very 
 MISSING: Final = "echo control needs pywebrtc-audio: pip install 'realtime-core[aec]'"
 FRAMES_PER_SECOND: Final = 100
 PROBED_FRAMES: Final = 8
+FRAMES_AVERAGED: Final = 50
 
 
 class EchoOptions(TypedDict, total=False):
@@ -37,6 +39,10 @@ class EchoControl(Protocol):
 
     def flush(self) -> bytes:
         """Return what has not come out yet."""
+
+    @property
+    def reduction_db(self) -> float:
+        """What was captured over what came out, dB, while something was played lately; 0 at first."""
 
     def reset(self) -> None:
         """Begin anew, with a device opened anew: the room is forgotten, and what has not come out."""
@@ -111,6 +117,7 @@ class WebrtcEchoControl:
 
         self._delay = self._delay_of(make(False))
         self._processor = make(gain_control)
+        self._powers = [0.0, 0.0]  # captured and out
         self._waiting = bytearray()
         self._to_drop = self._delay
 
@@ -123,7 +130,11 @@ class WebrtcEchoControl:
             return b""
         frames = self._np.frombuffer(self._waiting[:whole], self._np.int16).reshape(-1, 2)
         del self._waiting[:whole]
-        clean: bytes = self._run(frames[:, 0], frames[:, 1]).tobytes()
+        captured, played = self._np.ascontiguousarray(frames.T)
+        out = self._processor.process(captured, played)
+        if played.any():
+            self._measure(captured, out)
+        clean: bytes = out.tobytes()
         if self._to_drop:
             dropped = min(self._to_drop, len(clean) // 2)
             self._to_drop -= dropped
@@ -141,6 +152,7 @@ class WebrtcEchoControl:
     def reset(self) -> None:
         """See `EchoControl`."""
         self._processor.reset()
+        self._powers = [0.0, 0.0]
         self._waiting.clear()
         self._to_drop = self._delay
 
@@ -148,9 +160,16 @@ class WebrtcEchoControl:
         """See `EchoControl`."""
         self._waiting.clear()
 
-    def _run(self, captured: Any, played: Any) -> Any:
-        np = self._np
-        return self._processor.process(np.ascontiguousarray(captured), np.ascontiguousarray(played))
+    @property
+    def reduction_db(self) -> float:
+        """See `EchoControl`."""
+        before, after = self._powers
+        return 10 * math.log10((before + 1) / (after + 1))
+
+    def _measure(self, captured: Any, out: Any) -> None:
+        weight = min(1.0, len(captured) / (self._frame * FRAMES_AVERAGED))
+        now = (float(self._np.square(side, dtype=self._np.float32).mean()) for side in (captured, out))
+        self._powers = [old + weight * (new - old) for old, new in zip(self._powers, now, strict=True)]
 
     def _delay_of(self, processor: Any) -> int:
         """Return the samples from where a click goes in to where it comes out."""

@@ -155,6 +155,14 @@ class EngineAudioIO(ABC):
         """What the speaker plays is taken out of what the microphone hears; known once started."""
         return self._echo is not None
 
+    def echo_stats(self) -> dict[str, float]:
+        """Tell what the callback's check explains of the echo and what echo control takes out of it, in dB, lately.
+
+        0.0 where there is none, or nothing was played yet.
+        """
+        check = float(self.duplex.stats()["echo_reduction_db"]) if self._running else 0.0
+        return {"check_db": check, "control_db": 0.0 if self._echo is None else self._echo.reduction_db}
+
     @property
     def silent(self) -> bool:
         """No recorded speech waits for the microphone."""

@@ -96,6 +96,7 @@ async def converse(clock, answer, seconds, **options):
     listener = asyncio.create_task(listen())
     room.playout.feed(delta("answer", soxr.resample(answer, 16000, 24000)))
     await clock.run(seconds)
+    room.echo_at_end = room.echo_stats()
     await room.stop()
     await listener
     return sent, events, room
@@ -111,6 +112,8 @@ async def test_an_answer_is_not_sent_back(clock):
     last = slice(2 * 24000 * 2, 2 * 24000 * 6)  # after two seconds it has learned the room
     before, after = (b"".join(audio for _, audio in chunks)[last] for chunks in (with_echo, clean))
     assert power_db(before) - power_db(after) > 20
+    assert room.echo_at_end["control_db"] > 15
+    assert room.echo_at_end["check_db"] > 8
 
 
 async def test_positions_stay_those_of_the_capture(clock):
