@@ -5,7 +5,7 @@
 DATA is a folder of labelled speech as bench/vad_quality.py takes it, of which the clean recordings are used. Scenes of
 30 seconds are made of it: somebody plays (half of the scenes: the package's own synthesized sentences, the other half:
 recordings), the microphone hears it through a room made here, after 40 ms of a device and 0 to 250 ms more, 6 to 20 dB
-quieter; in half of the scenes somebody else speaks over it. Every fourth speaker distorts, every third room is noisy.
+quieter; in half of the scenes somebody else speaks over it. Half of the speakers distort, every third room is noisy.
 Voices and rooms come in two halves: the constants of csrc/rc_echo.c were tuned on one, the tables tell of the other.
 
 A barge-in is decided as in the device's callback: a 10 ms hop of speech begins it, so many milliseconds of speech less
