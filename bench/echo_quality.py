@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from realtime_voice.audio.barge_in import BargeInRule
 from realtime_voice.audio.echo import WebrtcEchoControl
 
 from realtime_core import EchoCheck, Vad
@@ -35,7 +34,7 @@ DELAYS_S = (0.0, 0.05, 0.12, 0.25)
 GAINS_DB = (-6, -12, -20)
 PLAYED_DB, VOICE_DB = -20, -26
 VOICE_SPREAD_DB = 6
-CONFIRM_MS = (60, BargeInRule().confirm_ms)
+CONFIRM_MS = (60, 150)
 CAUGHT_WITHIN_S = 1.0
 AFTER_SPEECH_S = 0.5
 JUMP_S = 15
