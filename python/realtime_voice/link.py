@@ -108,7 +108,7 @@ class Link:
         self._limits = limits
         self._owner = owner
         self._backoff = Backoff(self._policy)
-        self._uplink = Uplink(wire, self._policy.keep_s)
+        self._uplink = Uplink(wire, self._policy.keep_s if self._reconnects else 0.0)
         self._last_audio_at: float | None = None
         self._generations = 0
         self._current = self._new_connection(None)

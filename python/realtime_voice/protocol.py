@@ -102,6 +102,7 @@ class _Request(msgspec.Struct):
 
     event: ev.ClientEvent | dict[str, Any]
     type: str
+    since: float
     is_own: bool = False
     """Made here, not by the application: a refusal is none of its business."""
     is_correction: bool = False
@@ -429,7 +430,8 @@ class ClientProtocol:
     @property
     def is_settled(self) -> bool:
         """Quiet, and nothing is to come: no answer to a request, no result of a tool, no transcript."""
-        asked = self._requests or self._asked or self._calls or self._is_due or self._special
+        unanswered = any(self._now - request.since < ANSWER_TIMEOUT_S for request in self._requests.values())
+        asked = unanswered or self._asked or self._calls or self._is_due or self._special
         awaited = any(self._now - since < TRANSCRIPT_S for since in self._transcripts.values())
         return self.is_quiet and not asked and not awaited
 
@@ -459,7 +461,7 @@ class ClientProtocol:
         if self.session is not SessionState.LOST:
             self._outgoing.append(ev.encode(event))
         if kind != "input_audio_buffer.append":
-            self._requests[event_id] = _Request(event, kind, is_own)
+            self._requests[event_id] = _Request(event, kind, self._now, is_own)
             bound(self._requests)
         if kind == "input_audio_buffer.commit":
             self.audio.commits.append((event_id, self.audio.sent))

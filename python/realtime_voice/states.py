@@ -139,6 +139,7 @@ class Again(enum.Enum):
     """What becomes of a request that was not answered when its connection ended."""
 
     SEND = "it is sent again"
+    BY_SAMPLE = "its samples that are in no turn are sent again"
     IN_TURN = "it is sent again behind the audio that it was about"
     RESPOND = "the response is asked for again; what was already said of it is not said again"
     DROP = "it has become pointless: the next connection is told the conversation as it is"
@@ -146,7 +147,7 @@ class Again(enum.Enum):
 
 AGAIN: Final[dict[str, Again]] = {
     "session.update": Again.SEND,
-    "input_audio_buffer.append": Again.IN_TURN,
+    "input_audio_buffer.append": Again.BY_SAMPLE,
     "input_audio_buffer.commit": Again.IN_TURN,
     "input_audio_buffer.clear": Again.DROP,
     "conversation.item.create": Again.SEND,

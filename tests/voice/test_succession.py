@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from realtime_voice import events as ev
 from realtime_voice.history import HISTORY_BYTES, history
-from realtime_voice.protocol import ANSWER_TIMEOUT_S, CONTINUE, PATIENCE_S, ClientProtocol
+from realtime_voice.protocol import ANSWER_TIMEOUT_S, CONTINUE, PATIENCE_S, REQUEST_TAG, ClientProtocol
 from realtime_voice.states import AGAIN, Again, ResponseState, SessionState, TurnState
 
 from tests.voice.test_protocol import VAD, Heard, Server, only
@@ -453,6 +453,44 @@ def test_lost_connection_takes_nothing_any_more() -> None:
     assert server.protocol.session is SessionState.LOST
     server.protocol.send(ev.ConversationItemDelete(item_id="x"))
     assert server.protocol.data_to_send() == []
+
+
+# --- when a renewal may switch ---
+
+
+def test_settled_is_when_nothing_is_to_come() -> None:
+    server = talked()
+    assert server.protocol.is_settled
+    server.protocol.add_item(ev.Item(id="mine", type="message", role="user", content=[]))
+    assert not server.protocol.is_settled
+    server.item("mine", "user", "item_a")
+    assert server.protocol.is_settled
+    server.turn("item_v")
+    server.begin("resp_2")
+    server.end("resp_2")
+    assert not server.protocol.is_settled  # its transcript
+    server.say("conversation.item.input_audio_transcription.failed", item_id="item_v", content_index=0, error={})
+    assert server.protocol.is_settled
+    tag = server.protocol.request_response({"conversation": "none", "output_modalities": ["text"]})
+    assert not server.protocol.is_settled
+    server.begin("resp_3", metadata={REQUEST_TAG: tag})
+    server.end("resp_3", metadata={REQUEST_TAG: tag})
+    assert server.protocol.is_settled
+    server.begin("resp_4")
+    server.call("f", "{}", "call_1", "resp_4")
+    server.end("resp_4")
+    assert not server.protocol.is_settled  # its result
+
+
+def test_what_a_server_never_answers_does_not_unsettle_for_ever() -> None:
+    server = talked()
+    server.protocol.send(ev.ConversationItemTruncate(item_id="item_a", content_index=0, audio_end_ms=1))
+    server.turn("item_v")
+    server.begin("resp_2")
+    server.end("resp_2")
+    assert not server.protocol.is_settled
+    server.protocol.tick(ANSWER_TIMEOUT_S + 1)
+    assert server.protocol.is_settled
 
 
 # --- the watchdog ---
