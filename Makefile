@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 SOURCES := $(shell find csrc src python CMakeLists.txt pyproject.toml -type f -not -name '*.pyc')
 APT_INSTALL := apt-get install -y --no-install-recommends
 
-.PHONY: help demo test lint ctest pytest bench bench-smoke bench-card matrix fuzz clients dist clean system sound
+.PHONY: help demo test lint ctest pytest bench bench-smoke bench-card peers matrix fuzz clients dist clean system sound
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -45,6 +45,12 @@ bench: $(VENV)/.development  ## speed, side by side with what it replaces: one t
 	  --benchmark-disable-gc --benchmark-max-time 0.2 --benchmark-min-time 0.0002 --benchmark-quiet --benchmark-json build/bench/pass-$$pass.json \
 	  > build/bench/pytest.log 2>&1 || { cat build/bench/pytest.log; exit 1; }; done
 	@$(BIN)/python bench/report.py build/bench
+
+# pipecat, livekit-agents and openai-agents pin other versions of what Strands needs: whole clients are run from a place
+# of their own by bench/bench_clients.py, and skipped where that is missing.
+peers: $(VENV)/bin/python  ## the clients that `make bench` compares with beside Strands, in build/peers (half a gigabyte)
+	$(PYTHON) -m venv build/peers
+	build/peers/bin/pip install -q 'pipecat-ai>=1.14' 'livekit-agents>=1.8' 'livekit-plugins-openai>=1.8' 'openai-agents>=0.24'
 
 # PyAudio is compared where it is installed.
 bench-card: $(VENV)/.development sound  ## gaps and delays on a virtual sound card, beside callbacks in Python

@@ -3,7 +3,7 @@
 The peer is what strands-agents does with the same audio: its `AudioBuffer` between device and
 agent, `base64` and `json` towards the server. It has no speech detection, no resampling, no levels
 and no fades; ours does all of them in the same run. Hops between threads and tasks are left out on
-both sides: they are the session's cost, not the codecs'.
+both sides: they are the session's cost, which bench_clients.py shows, not the codecs'.
 """
 
 import base64
@@ -14,7 +14,7 @@ import pytest
 import soxr
 from strands.bidi._audio.buffer import AudioBuffer
 
-from realtime_core import DeltaDecoder, Duplex, Gate
+from realtime_core import DeltaDecoder, Duplex, Gate, Ring
 
 APPEND = "input_audio_buffer.append"
 
@@ -108,6 +108,47 @@ def deltas_of(ms):
         )
         for index, pcm in enumerate(blocks_of(24000, ms))
     ]
+
+
+def ours_codec():
+    ring = Ring(10 * 24000)
+    decoder, out = DeltaDecoder(ring, 24000), bytearray(9600)
+
+    def run(messages):
+        for message in messages:
+            decoder.feed(message)
+            ring.read_into(out)
+        return bytes(out)
+
+    return run
+
+
+def strands_codec():
+    """The model's own conversion of a message, the speaker's of an event."""
+    from strands.bidi.models.openai.realtime import OpenAIRealtimeModel
+    from strands.bidi.types.events import BidiAudioDeltaEvent
+
+    model = OpenAIRealtimeModel(model_id="gpt-realtime", transcription_model_id=None, api_key="sk-none")
+    buffer = AudioBuffer()
+    buffer.start()
+
+    def run(messages):
+        for message in messages:
+            for event in model._convert_openai_event(json.loads(message)):
+                if isinstance(event, BidiAudioDeltaEvent):
+                    buffer.put(base64.b64decode(event["audio"]))
+            out = buffer.get(9600)
+        return out
+
+    return run
+
+
+@pytest.mark.parametrize("make", [ours_codec, strands_codec])
+def bench_codec_down(benchmark, make):
+    """A second in deltas of 200 ms: each from its message into the playout buffer and out of it in one piece."""
+    benchmark.group = "codec down, 200 ms deltas"
+    messages = deltas_of(200)
+    assert benchmark(make(), messages) == base64.b64decode(json.loads(messages[-1])["delta"])
 
 
 def ours_down(messages, blocks):

@@ -1,0 +1,92 @@
+"""realtime_voice: a `Session` with a virtual sound card, and one that is pulled; both run the device's callback."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import realtime_voice
+from realtime_voice import _socket
+from realtime_voice.audio import PushAudioIO, VirtualAudioIO
+from world import BLOCK, BLOCK_MS, RATE, Socket, until
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._due: list[tuple[float, asyncio.Future[None]]] = []
+
+    def time(self) -> float:
+        return self._now
+
+    async def sleep_until(self, time: float) -> None:
+        if time <= self._now + 1e-9:  # sums of hops
+            await asyncio.sleep(0)
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._due.append((time, waiter))
+        await waiter
+
+    def advance(self, seconds: float) -> None:
+        self._now += seconds
+        due, self._due = self._due, []
+        for time, waiter in due:
+            if time > self._now + 1e-9:
+                self._due.append((time, waiter))
+            elif not waiter.done():
+                waiter.set_result(None)
+
+
+class _Adapter:
+    """The two calls of our socket."""
+
+    def __init__(self, socket: Socket) -> None:
+        self.receive, self.send, self.close = socket.recv, socket.send, socket.close
+
+
+class Client:
+    """One session for each way."""
+
+    def __init__(self) -> None:
+        logging.disable(logging.INFO)  # as an application that logs warnings
+
+    async def _open(self, audio: VirtualAudioIO | PushAudioIO, socket: Socket) -> realtime_voice.Session:
+        async def connect(*_: object, **__: object) -> _Adapter:
+            return _Adapter(socket)
+
+        _socket.connect = connect
+        session = realtime_voice.connect(api_key="sk-none", audio=audio)
+        await session.start()
+        return session
+
+    async def start(self) -> None:
+        self._clock = Clock()
+        self._microphone = VirtualAudioIO(rate=RATE, clock=self._clock, chunk_ms=BLOCK_MS)
+        self._speaker = PushAudioIO(rate=RATE, chunk_ms=BLOCK_MS)
+        self._sockets = Socket(), Socket()
+        self._sessions = [
+            await self._open(self._microphone, self._sockets[0]),
+            await self._open(self._speaker, self._sockets[1]),
+        ]
+
+    async def up(self, blocks: list[bytes]) -> int:
+        socket, before = self._sockets[0], self._sockets[0].appended
+        self._microphone.say(b"".join(blocks), RATE)
+        for _ in blocks:
+            sent = socket.next_append()
+            self._clock.advance(BLOCK_MS / 1000)
+            await sent
+        return socket.appended - before
+
+    async def down(self, messages: list[bytes], seconds: int) -> int:
+        self._sockets[1].hand(messages)
+        ring = self._speaker.duplex.playout
+        before = ring.tail
+        await until(lambda: ring.head - before >= seconds * RATE)
+        return sum(len(self._speaker.pull(BLOCK)) for _ in range(seconds * 1000 // BLOCK_MS))
+
+    async def stop(self) -> None:
+        for session in self._sessions:
+            await session.stop()

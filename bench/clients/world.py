@@ -1,0 +1,182 @@
+"""What every client of the comparison meets: a socket that is a list, a sound card that is a function, the same audio.
+
+Nothing here runs inside a client but the few lines that a real socket or sound card would run too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import random
+import sys
+import types
+from collections import deque
+
+RATE = 24000
+BLOCK_MS = 20
+BLOCK = RATE * BLOCK_MS // 1000
+APPEND = '"input_audio_buffer.append"'
+
+SESSION = {
+    "id": "sess_CCXGP9",
+    "object": "realtime.session",
+    "type": "realtime",
+    "model": "gpt-realtime",
+    "output_modalities": ["audio"],
+    "audio": {
+        "input": {"format": {"type": "audio/pcm", "rate": RATE}},
+        "output": {"format": {"type": "audio/pcm", "rate": RATE}, "voice": "marin"},
+    },
+}
+
+
+class Socket:
+    """A connection whose peer answers the configuration, counts the appends, and says what it is told to say."""
+
+    def __init__(self) -> None:
+        self.appended = 0
+        """Bytes of append messages handed over."""
+        self._incoming: deque[str | bytes] = deque()
+        self._arrived = asyncio.Event()
+        self._sent: asyncio.Future[None] | None = None
+        self.say({"type": "session.created", "event_id": "event_0", "session": SESSION})
+
+    async def send(self, message: str | bytes, **_: object) -> None:
+        ends = message[:200] + message[-200:]  # some write the type last
+        if isinstance(ends, bytes):
+            ends = ends.decode()
+        if APPEND in ends:
+            self.appended += len(message)
+            if self._sent is not None and not self._sent.done():
+                self._sent.set_result(None)
+        elif '"session.update"' in ends:
+            self.say({"type": "session.updated", "event_id": "event_1", "session": SESSION})
+
+    def next_append(self) -> asyncio.Future[None]:
+        """What the next append message fulfils."""
+        self._sent = asyncio.get_running_loop().create_future()
+        return self._sent
+
+    def say(self, event: dict[str, object]) -> None:
+        self.hand([json.dumps(event)])
+
+    def hand(self, messages: list[str | bytes]) -> None:
+        self._incoming.extend(messages)
+        self._arrived.set()
+
+    async def recv(self, **_: object) -> str | bytes:
+        while not self._incoming:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._incoming.popleft()
+
+    def __aiter__(self) -> Socket:
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        return await self.recv()
+
+    async def close(self, *_: object, **__: object) -> None:
+        pass
+
+
+class Stream:
+    """A PyAudio stream: the comparison calls `callback` as PortAudio does, or takes what is written."""
+
+    def __init__(self, **options: object) -> None:
+        self.callback = options.get("stream_callback")
+        self.is_input = bool(options.get("input"))
+        self.written = 0
+
+    def write(self, pcm: bytes, *_: object) -> None:
+        self.written += len(pcm)
+
+    def start_stream(self) -> None: ...
+    def stop_stream(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def install_pyaudio() -> list[Stream]:
+    """Put a sound card of ours in PyAudio's place; returns the streams that are opened, as they are."""
+    streams: list[Stream] = []
+
+    class PyAudio:
+        def open(self, **options: object) -> Stream:
+            streams.append(Stream(**options))
+            return streams[-1]
+
+        def get_format_from_width(self, width: int) -> int:
+            return width
+
+        def terminate(self) -> None: ...
+
+    module = types.ModuleType("pyaudio")
+    module.PyAudio, module.Stream = PyAudio, Stream
+    module.paInt16, module.paContinue = 8, 0
+    module.get_sample_size = lambda _format: 2
+    sys.modules["pyaudio"] = module
+    return streams
+
+
+def blocks(seconds: int) -> list[bytes]:
+    """The microphone's blocks: noise at -40 dB, each another."""
+    rng = random.Random(seconds)
+    return [
+        b"".join(int(rng.gauss(0, 300)).to_bytes(2, "little", signed=True) for _ in range(BLOCK))
+        for _ in range(seconds * 1000 // BLOCK_MS)
+    ]
+
+
+def answer(number: int, seconds: int, delta_ms: int) -> list[str]:
+    """The messages of one spoken answer, as OpenAI's server orders them."""
+    rng = random.Random(number)
+    response, item = f"resp_CCXGQ4e1ht4cOra{number:06}", f"item_CCXGQ22EVLZ1kUc{number:06}"
+    where = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
+    body = {
+        "object": "realtime.response",
+        "id": response,
+        "status": "in_progress",
+        "output": [],
+        "conversation_id": "conv_CCXGP9",
+        "output_modalities": ["audio"],
+        "max_output_tokens": "inf",
+    }
+    message = {"id": item, "object": "realtime.item", "type": "message", "role": "assistant", "content": []}
+    part = {"type": "output_audio", "transcript": "Hello."}
+    said = {**message, "status": "completed", "content": [part]}
+    events: list[dict[str, object]] = [
+        {"type": "response.created", "response": body},
+        {"type": "response.output_item.added", **body_less(where), "item": {**message, "status": "in_progress"}},
+        {"type": "conversation.item.added", "previous_item_id": None, "item": {**message, "status": "in_progress"}},
+        {"type": "response.content_part.added", **where, "part": {"type": "audio", "transcript": ""}},
+    ]
+    for _ in range(seconds * 1000 // delta_ms):
+        audio = base64.b64encode(rng.randbytes(2 * RATE * delta_ms // 1000)).decode()
+        events.append({"type": "response.output_audio.delta", **where, "delta": audio})
+    events += [
+        {"type": "response.output_audio.done", **where},
+        {"type": "response.content_part.done", **where, "part": {"type": "audio", "transcript": "Hello."}},
+        {"type": "response.output_item.done", **body_less(where), "item": said},
+        {"type": "conversation.item.done", "previous_item_id": None, "item": said},
+        {"type": "response.done", "response": {**body, "status": "completed", "output": [said]}},
+    ]
+    numbered = [
+        {"type": event["type"], "event_id": f"event_{number:06}{index:06}", **event}
+        for index, event in enumerate(events)
+    ]
+    return [json.dumps(event) for event in numbered]
+
+
+def body_less(where: dict[str, object]) -> dict[str, object]:
+    """Where an item is: as for its audio, less the parts of itself."""
+    return {key: where[key] for key in ("response_id", "output_index")}
+
+
+async def until(done: object, *, polls: int = 20000) -> None:
+    """Look once a millisecond whether `done()`; raises TimeoutError when it never is."""
+    for _ in range(polls):
+        if done():
+            return
+        await asyncio.sleep(0.001)
+    raise TimeoutError("the client did not do what it should")
