@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 import realtime_voice
 from realtime_voice import _socket
 from realtime_voice.audio import PushAudioIO, VirtualAudioIO
 from world import BLOCK, BLOCK_MS, RATE, Socket, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Clock:
@@ -40,10 +44,17 @@ class Clock:
 
 
 class _Adapter:
-    """The two calls of our socket."""
+    """What a session asks of our socket."""
+
+    unsent_bytes = 0
 
     def __init__(self, socket: Socket) -> None:
         self.receive, self.send, self.close = socket.recv, socket.send, socket.close
+        self.received_bytes = 0
+
+    async def ping(self, answered: Callable[[], object]) -> None:
+        self.received_bytes += 1
+        answered()
 
 
 class Client:
