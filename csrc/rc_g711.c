@@ -16,9 +16,15 @@ static const uint8_t bit_length[256] = {
     BITS_16(8), BITS_16(8), BITS_16(8), BITS_16(8), BITS_16(8), BITS_16(8), BITS_16(8), BITS_16(8),
 };
 
+/* Sign as a mask, 0 or -1: no branch that speech would mispredict half the time. */
+static int sign_of(int16_t sample)
+{
+    return sample >> 15;
+}
+
 static unsigned magnitude(int16_t sample)
 {
-    return (unsigned)(sample < 0 ? ~sample : sample);
+    return (unsigned)(sample ^ sign_of(sample));
 }
 
 static uint8_t ulaw_of(int16_t sample)
@@ -28,7 +34,7 @@ static uint8_t ulaw_of(int16_t sample)
         biased = 0x1FFF;
     unsigned segment = bit_length[biased >> 6];
     unsigned code = segment << 4 | (biased >> (segment + 1) & 15);
-    return (uint8_t)(~code & (sample < 0 ? 0x7F : 0xFF)); /* sent inverted, sign bit set when positive */
+    return (uint8_t)(~code ^ ((unsigned)sign_of(sample) & 0x80)); /* sent inverted, sign bit set when positive */
 }
 
 static uint8_t alaw_of(int16_t sample)
@@ -36,7 +42,7 @@ static uint8_t alaw_of(int16_t sample)
     unsigned value = magnitude(sample) >> 4;
     unsigned segment = bit_length[value >> 4];
     unsigned code = segment < 2 ? value : segment << 4 | (value >> (segment - 1) & 15);
-    return (uint8_t)((code | (sample < 0 ? 0 : 0x80)) ^ 0x55); /* even bits are sent inverted */
+    return (uint8_t)(code ^ ((unsigned)sign_of(sample) & 0x80) ^ 0xD5); /* even bits are sent inverted */
 }
 
 /* Decoding: sixteen equal steps in each of eight segments, each value in the middle of its step. */
@@ -45,19 +51,18 @@ static uint8_t alaw_of(int16_t sample)
         (first) + 6 * (by), (first) + 7 * (by), (first) + 8 * (by), (first) + 9 * (by), (first) + 10 * (by),       \
         (first) + 11 * (by), (first) + 12 * (by), (first) + 13 * (by), (first) + 14 * (by), (first) + 15 * (by)
 
-static const int16_t ulaw_magnitude[128] = {
-    STEPS(0, 8),       STEPS(132, 16),   STEPS(396, 32),   STEPS(924, 64),
-    STEPS(1980, 128),  STEPS(4092, 256), STEPS(8316, 512), STEPS(16764, 1024),
-};
-static const int16_t alaw_magnitude[128] = {
-    STEPS(8, 16),      STEPS(264, 16),   STEPS(528, 32),   STEPS(1056, 64),
-    STEPS(2112, 128),  STEPS(4224, 256), STEPS(8448, 512), STEPS(16896, 1024),
-};
+/* All values of one sign, by code before its bits are inverted; `sign` is 1 or -1. */
+#define ULAW_VALUES(sign)                                                                                           \
+    STEPS(0, sign * 8), STEPS(sign * 132, sign * 16), STEPS(sign * 396, sign * 32), STEPS(sign * 924, sign * 64),  \
+        STEPS(sign * 1980, sign * 128), STEPS(sign * 4092, sign * 256), STEPS(sign * 8316, sign * 512),            \
+        STEPS(sign * 16764, sign * 1024)
+#define ALAW_VALUES(sign)                                                                                           \
+    STEPS(sign * 8, sign * 16), STEPS(sign * 264, sign * 16), STEPS(sign * 528, sign * 32),                        \
+        STEPS(sign * 1056, sign * 64), STEPS(sign * 2112, sign * 128), STEPS(sign * 4224, sign * 256),             \
+        STEPS(sign * 8448, sign * 512), STEPS(sign * 16896, sign * 1024)
 
-static int16_t with_sign(uint8_t code, int16_t size)
-{
-    return (int16_t)(code & 0x80 ? size : -size);
-}
+static const int16_t ulaw_values[256] = {ULAW_VALUES(1), ULAW_VALUES(-1)};
+static const int16_t alaw_values[256] = {ALAW_VALUES(-1), ALAW_VALUES(1)};
 
 void rc_g711_encode_ulaw(uint8_t *codes, const int16_t *samples, size_t count)
 {
@@ -74,13 +79,13 @@ void rc_g711_encode_alaw(uint8_t *codes, const int16_t *samples, size_t count)
 void rc_g711_decode_ulaw(int16_t *samples, const uint8_t *codes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        samples[i] = with_sign(codes[i], ulaw_magnitude[~codes[i] & 127]);
+        samples[i] = ulaw_values[codes[i] ^ 0xFF];
 }
 
 void rc_g711_decode_alaw(int16_t *samples, const uint8_t *codes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        samples[i] = with_sign(codes[i], alaw_magnitude[(codes[i] ^ 0x55) & 127]);
+        samples[i] = alaw_values[codes[i] ^ 0x55];
 }
 
 /* With another rate on the far side ---------------------------------------------------------- */

@@ -17,16 +17,26 @@ from realtime_core.resample cimport (
 cdef dict _LAWS = {"ulaw": RC_G711_ULAW, "alaw": RC_G711_ALAW}
 cdef dict _GRADES = {"fast": RC_RESAMPLE_FAST, "best": RC_RESAMPLE_BEST}
 
+# Samples that take some 100 us, without and with a resampler: below, handing the GIL over would cost more.
+cdef size_t _LONG = 1 << 17
+cdef size_t _LONG_RESAMPLED = 1 << 13
+
 ctypedef void (*_Encoder)(uint8_t *codes, const int16_t *samples, size_t count) noexcept nogil
 ctypedef void (*_Decoder)(int16_t *samples, const uint8_t *codes, size_t count) noexcept nogil
 
 
 cdef bytes _encode(object pcm, _Encoder encoder):
     cdef Py_buffer view
+    cdef uint8_t *to
     borrow_samples(pcm, &view)
     try:
         codes = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> count_of(&view))
-        encoder(<uint8_t *> PyBytes_AS_STRING(codes), samples_of(&view), count_of(&view))
+        to = <uint8_t *> PyBytes_AS_STRING(codes)
+        if count_of(&view) < _LONG:
+            encoder(to, samples_of(&view), count_of(&view))
+        else:
+            with nogil:
+                encoder(to, samples_of(&view), count_of(&view))
         return codes
     finally:
         PyBuffer_Release(&view)
@@ -34,10 +44,16 @@ cdef bytes _encode(object pcm, _Encoder encoder):
 
 cdef bytes _decode(object data, _Decoder decoder):
     cdef Py_buffer view
+    cdef int16_t *to
     borrow_bytes(data, &view)
     try:
         pcm = PyBytes_FromStringAndSize(NULL, view.len * 2)
-        decoder(<int16_t *> PyBytes_AS_STRING(pcm), <const uint8_t *> view.buf, <size_t> view.len)
+        to = <int16_t *> PyBytes_AS_STRING(pcm)
+        if <size_t> view.len < _LONG:
+            decoder(to, <const uint8_t *> view.buf, <size_t> view.len)
+        else:
+            with nogil:
+                decoder(to, <const uint8_t *> view.buf, <size_t> view.len)
         return pcm
     finally:
         PyBuffer_Release(&view)
@@ -94,13 +110,18 @@ cdef class Decoder:
 
     def process(self, data, /):
         cdef Py_buffer view
+        cdef int16_t *to
         borrow_bytes(data, &view)
         try:
             _check_count(<size_t> view.len)
             made = rc_g711_decoder_count(self.handle, <size_t> view.len)
             pcm = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> made * 2)
-            rc_g711_decoder_process(self.handle, <int16_t *> PyBytes_AS_STRING(pcm), <const uint8_t *> view.buf,
-                                    <size_t> view.len)
+            to = <int16_t *> PyBytes_AS_STRING(pcm)
+            if <size_t> view.len < _LONG_RESAMPLED:
+                rc_g711_decoder_process(self.handle, to, <const uint8_t *> view.buf, <size_t> view.len)
+            else:
+                with nogil:
+                    rc_g711_decoder_process(self.handle, to, <const uint8_t *> view.buf, <size_t> view.len)
             return pcm
         finally:
             PyBuffer_Release(&view)
@@ -133,13 +154,18 @@ cdef class Encoder:
 
     def process(self, pcm, /):
         cdef Py_buffer view
+        cdef uint8_t *to
         borrow_samples(pcm, &view)
         try:
             _check_count(count_of(&view))
             made = rc_g711_encoder_count(self.handle, count_of(&view))
             codes = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> made)
-            rc_g711_encoder_process(self.handle, <uint8_t *> PyBytes_AS_STRING(codes), samples_of(&view),
-                                    count_of(&view))
+            to = <uint8_t *> PyBytes_AS_STRING(codes)
+            if count_of(&view) < _LONG_RESAMPLED:
+                rc_g711_encoder_process(self.handle, to, samples_of(&view), count_of(&view))
+            else:
+                with nogil:
+                    rc_g711_encoder_process(self.handle, to, samples_of(&view), count_of(&view))
             return codes
         finally:
             PyBuffer_Release(&view)

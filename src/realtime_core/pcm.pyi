@@ -18,7 +18,7 @@ def interleave(left: Buffer, right: Buffer, /) -> bytes:
 def apply_gain(pcm: Buffer, start: float, end: float, /) -> None:
     """Multiply `pcm` in place by a gain going straight from `start` to `end`; from or to 0 it is a fade.
 
-    16-bit samples that do not fit are limited; float32 ones (items of format "f") have headroom.
+    16-bit samples that do not fit are limited; float32 ones (items of format "f") have headroom. Any thread.
     """
 
 def mix(pcm: Buffer, more: Buffer, /) -> None:
