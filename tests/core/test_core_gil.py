@@ -26,9 +26,8 @@ def other_thread():
     go.acquire()
     thread = threading.Thread(target=lambda: (go.acquire(), ran.append(True)))
     sys.setswitchinterval(1000)
-    thread.start()  # returns when the thread waits: it has the GIL until then
-    go.release()
-    yield ran
+    thread.start()  # returns when the thread waits for `go`: it has the GIL until then
+    yield go, ran
     sys.setswitchinterval(before)
     thread.join(timeout=10)
 
@@ -37,11 +36,14 @@ def other_thread():
 @pytest.mark.parametrize("name", CALLS)
 def test_the_gil_is_kept_for_short_calls_and_released_for_long_ones(other_thread, name):
     call, short, long = CALLS[name]
+    go, ran = other_thread
+    go.release()
     for _ in range(200):
         call(short)
-    assert not other_thread
+    kept = not ran
     for _ in range(1000):  # the system may be slow to wake the other thread
         call(long)
-        if other_thread:
+        if ran:
             break
-    assert other_thread
+    assert kept
+    assert ran
