@@ -60,6 +60,18 @@ def test_only_new_allocates_and_only_free_frees() -> None:
                 assert name.endswith(("_new", "_free")), f"{source.name}: {name} frees"
 
 
+def test_the_counting_allocator_watches_every_public_function() -> None:
+    watched = (ROOT / "tests" / "c" / "test_allocation.c").read_text()
+    for header in CSRC.glob("rc_*.h"):
+        if header.stem.removeprefix("rc_") in INTERNAL_HEADERS:
+            continue
+        code = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.DOTALL)
+        names = re.findall(r"^(?!static|typedef)[a-z][\w *]*?\b(rc_\w+)\(", code, re.MULTILINE)
+        assert names, f"{header.name} declares nothing"
+        for name in names:
+            assert name.endswith(("_new", "_free")) or f"{name}(" in watched, f"test_allocation.c does not call {name}"
+
+
 def test_engine_is_one_module_with_a_stub_per_header() -> None:
     modules = {path.stem for path in ENGINE.glob("*.pyx")}
     assert modules == {path.stem for path in ENGINE.glob("*.pyi")} - {"__init__"}
