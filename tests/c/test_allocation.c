@@ -155,6 +155,7 @@ static void use_vad(rc_vad *vad)
     size_t hops = rc_vad_hops(vad, 4800);
     CHECK(rc_vad_process(vad, floats, samples, 4800) == hops);
     ignored = rc_vad_delay(vad);
+    rc_vad_stagger(vad);
     rc_vad_reset(vad);
 }
 
