@@ -18,6 +18,7 @@ from realtime_voice.reconnect import (
     LAST_MOMENT_S,
     LIFE_S,
     LINK,
+    SHORTEST_LIFE_S,
     Backoff,
     LinkState,
     ReconnectPolicy,
@@ -205,7 +206,7 @@ class Link:
             return NEVER, NEVER
         expires_at = connection.protocol.config.get("expires_at")
         left_s = expires_at - time.time() if isinstance(expires_at, int | float) else 0.0
-        life_s = min(left_s if left_s > 0.0 else LIFE_S, self._limits.timeout_s or NEVER)
+        life_s = min(left_s if left_s >= SHORTEST_LIFE_S else LIFE_S, self._limits.timeout_s or NEVER)
         begin = connection.configured_at
         return begin + renew_after_s(life_s), begin + life_s - min(LAST_MOMENT_S, 0.1 * life_s)
 

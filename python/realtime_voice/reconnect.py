@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LIFE_S: Final = 3600.0
 """How long a connection lives where its server does not say."""
+SHORTEST_LIFE_S: Final = 60.0
+"""An end that is nearer is a wrong clock here or there, and not believed."""
 RENEWAL_MARGIN_S: Final = 300.0
 RENEWAL_SHARE: Final = 0.8
 LAST_MOMENT_S: Final = 10.0

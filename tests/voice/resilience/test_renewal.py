@@ -67,8 +67,9 @@ async def test_renewal_before_the_limit_loses_and_doubles_nothing(options: dict[
         assert talk.happened(Reconnecting) == []
 
 
-async def test_without_a_word_of_the_server_a_connection_lives_an_hour() -> None:
-    async with Talk(Script(life_s=-5)) as talk:
+@pytest.mark.parametrize("life_s", [-5, 30])
+async def test_without_a_credible_word_of_the_server_a_connection_lives_an_hour(life_s: int) -> None:
+    async with Talk(Script(life_s=life_s)) as talk:
         await talk.start()
         talk.clock.step(3290.0)
         await asyncio.sleep(0.05)
