@@ -28,6 +28,9 @@
 #define METER_FALL_MS 300
 #define HOP_MS 10
 
+/* How often the thread's processor time is looked at while it has real-time priority. */
+#define WATCH_NS 500000000u
+
 /* PortAudio's paInputOverflow and paOutputUnderflow. */
 #define FLAG_INPUT_OVERFLOW 2ul
 #define FLAG_OUTPUT_UNDERFLOW 4ul
@@ -72,6 +75,7 @@ struct rc_duplex {
     float confirmed; /* probability that decided the cut */
     size_t unduck;   /* frames that a gain step of 1 takes on the way back */
     uint64_t entered_before; /* ns; 0: no interval is measured */
+    uint64_t watched_at, used; /* when the thread's processor time was looked at, and what it was, ns */
     int32_t peaks[2];
 
     /* Written by the callback, read by others. */
@@ -140,7 +144,8 @@ static int32_t larger(int32_t a, int32_t b)
 static int is_valid(const rc_duplex_config *c)
 {
     return c->rate >= 8000 && c->rate <= 192000 && c->capture_channels >= 1 && c->capture_channels <= MAX_CHANNELS &&
-           c->playout_channels >= 1 && c->playout_channels <= MAX_CHANNELS && c->tap_capacity <= (size_t)1 << 30;
+           c->playout_channels >= 1 && c->playout_channels <= MAX_CHANNELS && c->tap_capacity <= (size_t)1 << 30 &&
+           (c->prioritize == NULL || c->thread_ns != NULL);
 }
 
 rc_duplex *rc_duplex_new(const rc_duplex_config *config)
@@ -499,7 +504,20 @@ static void begin_stream(rc_duplex *d)
     if (d->echo != NULL)
         rc_echo_reset(d->echo); /* another device has another delay, in another place */
     if (d->config.prioritize != NULL)
-        set(&d->priority, d->config.prioritize() == 0 ? RC_DUPLEX_PRIORITY_GRANTED : RC_DUPLEX_PRIORITY_REFUSED);
+        set(&d->priority, d->config.prioritize(1) == 0 ? RC_DUPLEX_PRIORITY_GRANTED : RC_DUPLEX_PRIORITY_REFUSED);
+    d->watched_at = 0; /* another thread */
+}
+
+/* Gives real-time priority back when the thread spins. */
+static void watch_priority(rc_duplex *d, uint64_t entered)
+{
+    if (look(&d->priority) != RC_DUPLEX_PRIORITY_GRANTED || entered - d->watched_at < WATCH_NS)
+        return;
+    uint64_t used = d->config.thread_ns(), before = d->used, since = d->watched_at;
+    d->used = used;
+    d->watched_at = entered;
+    if (since > 0 && 2 * (used - before) > entered - since && d->config.prioritize(0) == 0)
+        set(&d->priority, RC_DUPLEX_PRIORITY_RETURNED);
 }
 
 static void note_timing(rc_duplex *d, uint64_t entered, const rc_stream_time *time)
@@ -555,6 +573,7 @@ int rc_duplex_callback(const void *input, void *output, unsigned long frames, co
     uint64_t entered = now_ns();
     if (look(&d->starting))
         begin_stream(d);
+    watch_priority(d, entered);
     note_timing(d, entered, time);
     let_meters_fall(d, frames);
     int listening = is_listening(d) && in != NULL;

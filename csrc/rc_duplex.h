@@ -34,8 +34,10 @@ typedef struct {
     size_t tap_capacity;        /* pairs; 0: no tap */
     int detects_speech;         /* makes the detector that barge-in needs */
     int checks_echo;            /* and a check that it is not what is played that is captured */
-    /* Makes the calling thread a real-time one; 0: done. NULL: never asked. See rc_duplex_restart(). */
-    int (*prioritize)(void);
+    /* Makes the calling thread a real-time one, or an ordinary one again; 0: done. NULL: never asked. See
+     * rc_duplex_restart(). */
+    int (*prioritize)(int real_time);
+    uint64_t (*thread_ns)(void); /* processor time of the calling thread; needed with prioritize */
 } rc_duplex_config;
 
 /* NULL when the configuration is out of range or memory is short. */
@@ -168,7 +170,14 @@ typedef struct {
     int priority;                                 /* RC_DUPLEX_PRIORITY_... */
     float echo_reduction_db;                      /* how well the check knows the echo, see rc_echo.h */
 } rc_duplex_stats;
-enum { RC_DUPLEX_PRIORITY_UNASKED, RC_DUPLEX_PRIORITY_GRANTED, RC_DUPLEX_PRIORITY_REFUSED };
+/* Returned: the device's thread took more than half of a processor for half a second. It waits without a pause then
+ * (PortAudio does, when ALSA's descriptors stay ready), and would keep the sound server from what it waits for. */
+enum {
+    RC_DUPLEX_PRIORITY_UNASKED,
+    RC_DUPLEX_PRIORITY_GRANTED,
+    RC_DUPLEX_PRIORITY_REFUSED,
+    RC_DUPLEX_PRIORITY_RETURNED,
+};
 void rc_duplex_get_stats(const rc_duplex *duplex, rc_duplex_stats *stats);
 
 /* The latest block's place in time; all of one block. Any thread. */

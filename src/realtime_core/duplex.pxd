@@ -16,7 +16,8 @@ cdef extern from "rc_duplex.h" nogil:
         size_t tap_capacity
         int detects_speech
         int checks_echo
-        int (*prioritize)() noexcept
+        int (*prioritize)(int) noexcept
+        uint64_t (*thread_ns)() noexcept
 
     ctypedef struct rc_stream_time:
         pass
@@ -46,6 +47,7 @@ cdef extern from "rc_duplex.h" nogil:
     const int RC_DUPLEX_TIMES
     const int RC_DUPLEX_PRIORITY_GRANTED
     const int RC_DUPLEX_PRIORITY_REFUSED
+    const int RC_DUPLEX_PRIORITY_RETURNED
 
     ctypedef struct rc_duplex_stats:
         uint64_t blocks

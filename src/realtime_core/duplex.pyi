@@ -211,8 +211,11 @@ class Duplex:
         """Peak of what is played, in dBFS; it falls by full scale in 300 ms. Any thread."""
 
     @property
-    def priority(self) -> Literal["unasked", "granted", "refused"]:
-        """Whether the stream's thread became a real-time one. Any thread."""
+    def priority(self) -> Literal["unasked", "granted", "refused", "returned"]:
+        """Whether the stream's thread became a real-time one. Any thread.
+
+        "returned": it did, took more than half of a processor, and is an ordinary one again.
+        """
 
     def timing(self) -> tuple[int, float, float, float] | None:
         """The latest block's place in time; None before the first. Any thread.

@@ -3,7 +3,7 @@
 cimport cython
 from cpython.buffer cimport PyBuffer_Release
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport uint32_t, uintptr_t
+from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
 from realtime_core._buffer cimport borrow_samples, count_of, samples_of
 from realtime_core.pcm cimport rc_pcm_dbfs
@@ -21,7 +21,11 @@ _KINDS = {
     RC_DUPLEX_DUCKED: "ducked",
     RC_DUPLEX_RESTORED: "restored",
 }
-_PRIORITIES = {RC_DUPLEX_PRIORITY_GRANTED: "granted", RC_DUPLEX_PRIORITY_REFUSED: "refused"}
+_PRIORITIES = {
+    RC_DUPLEX_PRIORITY_GRANTED: "granted",
+    RC_DUPLEX_PRIORITY_REFUSED: "refused",
+    RC_DUPLEX_PRIORITY_RETURNED: "returned",
+}
 
 
 cdef extern from *:
@@ -29,17 +33,27 @@ cdef extern from *:
     #if defined(__linux__)
     #include <pthread.h>
     #include <sched.h>
-    static int make_real_time(void)
+    #include <time.h>
+    static int set_real_time(int real_time)
     {
-        struct sched_param parameters = {.sched_priority = 2}; /* below the sound server's */
-        return pthread_setschedparam(pthread_self(), SCHED_RR, &parameters);
+        struct sched_param parameters = {.sched_priority = real_time ? 2 : 0}; /* below the sound server's */
+        return pthread_setschedparam(pthread_self(), real_time ? SCHED_RR : SCHED_OTHER, &parameters);
     }
-    static int (*const prioritize)(void) = make_real_time;
+    static uint64_t get_thread_ns(void)
+    {
+        struct timespec used;
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+        return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+    }
+    static int (*const prioritize)(int) = set_real_time;
+    static uint64_t (*const thread_ns)(void) = get_thread_ns;
     #else
-    static int (*const prioritize)(void) = NULL; /* CoreAudio and WASAPI see to it themselves */
+    static int (*const prioritize)(int) = NULL; /* CoreAudio and WASAPI see to it themselves */
+    static uint64_t (*const thread_ns)(void) = NULL;
     #endif
     """
-    int (*prioritize)() noexcept nogil
+    int (*prioritize)(int) noexcept nogil
+    uint64_t (*thread_ns)() noexcept nogil
 
 
 def _check(name, value, low, high):
@@ -91,6 +105,7 @@ cdef class Duplex:
         config.detects_speech = detects_speech
         config.checks_echo = checks_echo
         config.prioritize = prioritize
+        config.thread_ns = thread_ns
         self.handle = _Handle()
         self.handle.duplex = self.duplex = rc_duplex_new(&config)
         if self.duplex == NULL:

@@ -229,9 +229,9 @@ int main(void)
     random_samples(&random, samples, 4800);
     rc_ring *ring = rc_ring_new(4096);
     rc_resample *resample = rc_resample_new(48000, 24000, RC_RESAMPLE_BEST);
-    rc_duplex_config config = {48000, 2, 2, 4096, 4096, 4096, 1, 1, NULL};
+    rc_duplex_config config = {48000, 2, 2, 4096, 4096, 4096, 1, 1, NULL, NULL};
     rc_duplex *duplex = rc_duplex_new(&config);
-    rc_duplex_config mono_config = {48000, 1, 1, 4096, 4096, 4096, 0, 0, NULL};
+    rc_duplex_config mono_config = {48000, 1, 1, 4096, 4096, 4096, 0, 0, NULL, NULL};
     rc_duplex *mono = rc_duplex_new(&mono_config);
     rc_bridge_config bridge_config = {48000, 16000, 44100, 2, 2, 1, 0, 160, 441};
     rc_bridge *bridge = rc_bridge_new(mono, &bridge_config);

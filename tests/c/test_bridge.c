@@ -11,7 +11,7 @@
 
 static rc_duplex *new_duplex(uint32_t rate)
 {
-    rc_duplex_config config = {rate, 1, 1, rate, rate, 0, 0, 0, NULL};
+    rc_duplex_config config = {rate, 1, 1, rate, rate, 0, 0, 0, NULL, NULL};
     rc_duplex *duplex = rc_duplex_new(&config);
     CHECK(duplex != NULL);
     return duplex;

@@ -1,3 +1,5 @@
+#define _POSIX_C_SOURCE 199309L /* nanosleep */
+
 #include "check.h"
 #include "rc_duplex.h"
 #include "rc_vad.h"
@@ -8,12 +10,13 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 enum { RATE = 48000, BLOCK = 480, FADE = RATE / 200 };
 
 static rc_duplex *new_duplex(unsigned channels, size_t capacity)
 {
-    rc_duplex_config config = {RATE, channels, channels, capacity, capacity, capacity, 0, 0, NULL};
+    rc_duplex_config config = {RATE, channels, channels, capacity, capacity, capacity, 0, 0, NULL, NULL};
     rc_duplex *duplex = rc_duplex_new(&config);
     CHECK(duplex != NULL);
     return duplex;
@@ -47,7 +50,7 @@ static int largest_step(const int16_t *samples, size_t count)
 
 static void configuration_is_checked(void)
 {
-    rc_duplex_config good = {RATE, 1, 2, 100, 100, 0, 0, 0, NULL}, bad;
+    rc_duplex_config good = {RATE, 1, 2, 100, 100, 0, 0, 0, NULL, NULL}, bad;
     rc_duplex *duplex = rc_duplex_new(&good);
     CHECK(duplex != NULL && rc_duplex_tap(duplex) == NULL);
     rc_duplex_free(duplex);
@@ -326,22 +329,31 @@ static void callbacks_are_timed(void)
 
 static int asked;
 
-static int grant(void)
+static int grant(int real_time)
 {
-    asked++;
+    asked += real_time ? 1 : 100;
     return 0;
 }
 
-static int refuse(void)
+static int refuse(int real_time)
 {
-    asked++;
+    asked += real_time ? 1 : 100;
     return -1;
+}
+
+static uint64_t spent;
+
+static uint64_t spend(void)
+{
+    return spent;
 }
 
 static void priority_is_asked_for_once_per_stream(void)
 {
     int16_t out[BLOCK];
-    rc_duplex_config config = {RATE, 1, 1, 512, 512, 0, 0, 0, grant};
+    rc_duplex_config config = {RATE, 1, 1, 512, 512, 0, 0, 0, grant, NULL};
+    CHECK(rc_duplex_new(&config) == NULL); /* unwatched it is not asked for */
+    config.thread_ns = spend;
     for (int turn = 0; turn < 2; turn++) {
         rc_duplex *duplex = rc_duplex_new(&config);
         asked = 0;
@@ -357,6 +369,35 @@ static void priority_is_asked_for_once_per_stream(void)
         rc_duplex_free(duplex);
         config.prioritize = refuse;
     }
+}
+
+/* Runs a block now and one more than half a second later, while the thread spends `ms` of its time. */
+static void run_spending(rc_duplex *duplex, uint64_t ms)
+{
+    int16_t out[BLOCK];
+    struct timespec pause = {0, 510000000};
+    run(duplex, NULL, out, BLOCK);
+    nanosleep(&pause, NULL);
+    spent += ms * 1000000;
+    run(duplex, NULL, out, BLOCK);
+}
+
+static void a_thread_that_spins_gives_its_priority_back(void)
+{
+    rc_duplex_config config = {RATE, 1, 1, 512, 512, 0, 0, 0, grant, spend};
+    rc_duplex *duplex = rc_duplex_new(&config);
+    asked = 0;
+    rc_duplex_restart(duplex);
+    run_spending(duplex, 10);
+    CHECK(stats_of(duplex).priority == RC_DUPLEX_PRIORITY_GRANTED && asked == 1);
+    run_spending(duplex, 100000); /* however late the second block is, this is more than half */
+    CHECK(stats_of(duplex).priority == RC_DUPLEX_PRIORITY_RETURNED && asked == 101);
+    run_spending(duplex, 100000);
+    CHECK(asked == 101); /* once */
+    rc_duplex_restart(duplex);
+    run_spending(duplex, 0);
+    CHECK(stats_of(duplex).priority == RC_DUPLEX_PRIORITY_GRANTED && asked == 102); /* another stream asks anew */
+    rc_duplex_free(duplex);
 }
 
 static void meters_rise_at_once_and_fall_slowly(void)
@@ -429,7 +470,7 @@ static void when(size_t *ducked, size_t *cut)
 
 static rc_duplex *new_listener(void)
 {
-    rc_duplex_config config = {RATE, 1, 1, 4 * RATE, 4 * RATE, 4 * RATE, 1, 0, NULL};
+    rc_duplex_config config = {RATE, 1, 1, 4 * RATE, 4 * RATE, 4 * RATE, 1, 0, NULL, NULL};
     rc_duplex *duplex = rc_duplex_new(&config);
     CHECK(duplex != NULL);
     rc_duplex_set_barge_in(duplex, &barge_in);
@@ -583,7 +624,7 @@ static void speech_while_nothing_is_played_means_nothing(void)
     CHECK(rc_duplex_generation(duplex) == 0);
     expect_nothing(duplex);
     rc_duplex_free(duplex);
-    rc_duplex_config deaf = {RATE, 1, 1, 4096, 4 * RATE, 0, 0, 0, NULL}; /* without a detector nothing happens */
+    rc_duplex_config deaf = {RATE, 1, 1, 4096, 4 * RATE, 0, 0, 0, NULL, NULL}; /* without a detector nothing happens */
     duplex = rc_duplex_new(&deaf);
     rc_duplex_set_barge_in(duplex, &barge_in);
     rc_duplex_set_expecting(duplex, 1);
@@ -644,7 +685,7 @@ static uint64_t cut_in_a_room(int checks_echo, int user_speaks)
 {
     enum { LENGTH = 9 * RATE, LATER = RATE * 30 / 1000, USER = 6 * RATE };
     static int16_t answer[LENGTH], user[RATE], in[LENGTH + RATE], out[LENGTH + RATE];
-    rc_duplex_config config = {RATE, 1, 1, 16 * RATE, 16 * RATE, 0, 1, checks_echo, NULL};
+    rc_duplex_config config = {RATE, 1, 1, 16 * RATE, 16 * RATE, 0, 1, checks_echo, NULL, NULL};
     rc_duplex *duplex = rc_duplex_new(&config);
     rc_duplex_event event;
     uint64_t random = 3, cut = 0;
@@ -710,7 +751,7 @@ static int16_t level_of(uint32_t answer)
 
 static void no_cut_answer_is_heard_again(void)
 {
-    rc_duplex_config config = {RATE, 1, 1, 1024, 4096, 256, 1, 0, NULL};
+    rc_duplex_config config = {RATE, 1, 1, 1024, 4096, 256, 1, 0, NULL, NULL};
     rc_duplex *duplex = rc_duplex_new(&config);
     static uint64_t cut_at[ANSWERS];
     static const rc_duplex_barge_in quick = {0.5f, 0.5f, 20, 1};
@@ -846,6 +887,7 @@ int main(void)
     the_latest_block_has_its_place_in_time();
     callbacks_are_timed();
     priority_is_asked_for_once_per_stream();
+    a_thread_that_spins_gives_its_priority_back();
     meters_rise_at_once_and_fall_slowly();
     events_are_bounded_and_counted();
     speech_ducks_then_cuts(480);
