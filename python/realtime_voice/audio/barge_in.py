@@ -6,6 +6,9 @@ import msgspec
 
 Policy = Literal["local", "server", "both", "off"]
 POLICIES: Final[tuple[Policy, ...]] = ("local", "server", "both", "off")
+CHECKED: Final = {"confirm_ms": 60, "confirm_probability": 0.5}
+"""Where the echo check listens too, which by itself is slow to be sure of the user. So 98 of 100 are caught, and the
+agent is never taken for the user (docs/echo.md)."""
 
 
 class BargeInOptions(TypedDict, total=False):
@@ -27,7 +30,8 @@ class BargeInRule(msgspec.Struct, frozen=True):
     """"local": the callback decides by what it captures; "server": the server's speech_started does; "both": whichever
     comes first; "off": nobody."""
     confirm_ms: int = 150
-    """Speech, less what was not speech in between, after which the callback cuts; 10 to 10000. It ducks at once."""
+    """Speech, less what was not speech in between, after which the callback cuts; 10 to 10000. It ducks at once.
+    Unless a headset is worn `settle` makes it CHECKED's."""
     confirm_probability: float = 0.7
     """Of a hop of 10 ms that counts as speech."""
     duck_db: float = -12.0
@@ -58,5 +62,6 @@ def settle(options: BargeInOptions, *, echo_controlled: bool) -> BargeInRule:
     """Return the rule that the options make. Raises ValueError."""
     given = options.get("barge_in")
     isolated = echo_controlled or options.get("headset", False)
-    rule: dict[str, object] = {name: value for name, value in options.items() if name in BargeInRule.__struct_fields__}
+    rule: dict[str, object] = {} if options.get("headset", False) else dict(CHECKED)
+    rule |= {name: value for name, value in options.items() if name in BargeInRule.__struct_fields__}
     return BargeInRule(given or ("both" if isolated else "server"), **rule)  # type: ignore[arg-type]

@@ -217,3 +217,9 @@ async def test_late_deltas_make_the_next_answer_begin_later_and_whole(clock):
     assert audio.duplex.stats()["underruns"] == underruns
     assert np.flatnonzero(samples(heard[begun:]))[0] == pytest.approx(0.1 * RATE, abs=0.011 * RATE)
     await audio.stop()
+
+
+def test_the_echo_check_is_asked_for_less_confirmation():
+    assert settle({}, echo_controlled=True) == BargeInRule("both", 60, 0.5, -12.0)
+    assert settle({"headset": True}, echo_controlled=False) == BargeInRule("both", 150, 0.7, -12.0)
+    assert settle({"confirm_ms": 90}, echo_controlled=True).confirm_ms == 90
