@@ -288,6 +288,14 @@ static int decode_base64(uint8_t *to, const char *text, size_t length, size_t of
                   wrong == length ? "base64 ends inside a group of four" : "not base64, or not where it stands");
 }
 
+/* Says what is wrong with the group at `at`. More text follows it, so padding is wrong there too: with
+ * one character more it is not the end. */
+static int refuse_group(rc_json_text audio, size_t at, rc_text_error *error)
+{
+    uint8_t group[3];
+    return decode_base64(group, audio.text + at, 5, at, error);
+}
+
 /* Base64 straight into the two pieces; the group that straddles them is put together. */
 static int decode_in_place(rc_ring_region to, rc_json_text audio, rc_text_error *error)
 {
@@ -297,16 +305,14 @@ static int decode_in_place(rc_ring_region to, rc_json_text audio, rc_text_error 
         return decode_base64(first, audio.text, audio.length, 0, error);
     size_t groups = first_bytes / 3, straddling = first_bytes % 3, at = 4 * groups;
     size_t done = rc_base64_decode_groups(first, audio.text, groups);
-    if (done < groups) {
-        uint8_t group[3];
-        if (decode_base64(group, audio.text + 4 * done, 4, 4 * done, error) != RC_OK)
-            return RC_EDATA;
-        return refuse(error, 4 * done, "base64 is padded before its end");
-    }
+    if (done < groups)
+        return refuse_group(audio, 4 * done, error);
     if (straddling > 0) {
         uint8_t group[3] = {0};
         size_t length = audio.length - at < 4 ? audio.length - at : 4;
         size_t bytes = rc_base64_decoded_size(audio.text + at, length);
+        if (audio.length - at > 4 && rc_base64_decode_groups(group, audio.text + at, 1) == 0)
+            return refuse_group(audio, at, error);
         if (decode_base64(group, audio.text + at, length, at, error) != RC_OK)
             return RC_EDATA;
         memcpy(first + 3 * groups, group, straddling);
@@ -339,12 +345,8 @@ static int check_base64(rc_json_text audio, rc_text_error *error)
     size_t at = 0;
     for (; audio.length - at > 4 * BLOCK_GROUPS; at += 4 * BLOCK_GROUPS) {
         size_t done = rc_base64_decode_groups(bytes, audio.text + at, BLOCK_GROUPS);
-        if (done < BLOCK_GROUPS) {
-            at += 4 * done;
-            if (decode_base64(bytes, audio.text + at, 4, at, error) != RC_OK)
-                return RC_EDATA;
-            return refuse(error, at, "base64 is padded before its end");
-        }
+        if (done < BLOCK_GROUPS)
+            return refuse_group(audio, at + 4 * done, error);
     }
     return decode_base64(bytes, audio.text + at, audio.length - at, at, error);
 }

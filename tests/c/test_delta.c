@@ -92,6 +92,30 @@ static void test_regions(void)
     }
 }
 
+/* Padding before the end is refused at its first character, wherever the region wraps: in the group
+ * before, in that one, behind. */
+static void test_padding_inside(void)
+{
+    enum { GROUPS = 6, SAMPLES = GROUPS * 3 / 2 };
+    static const char *const padded[] = {"AA==", "AAA="};
+    rc_delta_decoder *decoder = rc_delta_decoder_new(RC_WIRE_PCM, 24000, 24000);
+    for (size_t group = 0; group < GROUPS - 1; group++)
+        for (size_t kind = 0; kind < 2; kind++)
+            for (size_t cut = 0; cut <= SAMPLES; cut++) {
+                char text[4 * GROUPS];
+                memset(text, 'A', sizeof(text));
+                memcpy(text + 4 * group, padded[kind], 4);
+                int16_t *first = malloc(2 * cut + 1), *second = malloc(2 * (SAMPLES - cut) + 1);
+                rc_ring_region to = {first, cut, second, SAMPLES - cut};
+                rc_text_error error;
+                CHECK(rc_delta_decoder_decode(decoder, to, (rc_json_text){text, sizeof(text)}, &error) == RC_EDATA);
+                CHECK(error.offset == 4 * group + 2 + kind);
+                free(first);
+                free(second);
+            }
+    rc_delta_decoder_free(decoder);
+}
+
 /* A wire that is 1000 ppm faster than it says gives so many samples fewer, before a reset and after it. */
 static void test_pace(void)
 {
@@ -127,6 +151,7 @@ int main(void)
     test_truncation();
     test_noise();
     test_regions();
+    test_padding_inside();
     test_pace();
     test_limits();
     return 0;

@@ -218,6 +218,17 @@ def test_padding_before_the_end_is_an_error():
                 DeltaDecoder(Ring(4096), rate).feed_audio(text[:at] + b"==" + text[at + 2 :])
 
 
+@pytest.mark.parametrize("audio", ["AA==AAAA", "AAA=AAAA", "AAAAAA==AAAA", "AAAAAAA=AAAA"])
+def test_padding_before_the_end_is_an_error_where_the_ring_wraps(audio):
+    for gap in range(1, 6):  # samples until the ring wraps
+        ring = Ring(64)
+        ring.write(bytes(2 * (64 - gap)))
+        ring.read(64)
+        with pytest.raises(ValueError, match=rf"at byte {audio.index('=')}$"):
+            DeltaDecoder(ring, 24000).feed_audio(audio)
+        assert ring.head == 64 - gap
+
+
 @pytest.mark.parametrize(("wire_rate", "ring_rate"), [(24000, 48000), (24000, 44100), (24000, 16000), (16000, 8000)])
 def test_resampled_stream_is_the_resampler_s(wire_rate, ring_rate):
     pcm = pcm_of(20_000, 3)
