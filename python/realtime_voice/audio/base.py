@@ -32,7 +32,7 @@ class AudioIO(Protocol):
         """Close both sides within a second; more calls do nothing."""
 
     async def captured(self) -> list[tuple[int, bytes]] | None:
-        """Wait for the next hop: finished chunks (maybe none), each with the wire sample it begins at.
+        """Wait for what is new: finished chunks (maybe none), each with the wire sample it begins at.
 
         None when the input has ended. Safe to cancel: nothing is lost.
         """

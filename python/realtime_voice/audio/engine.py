@@ -323,6 +323,10 @@ class EngineAudioIO(ABC):
         if self._echo is not None:
             self._echo.close()
 
+    @property
+    def _has_news(self) -> bool:
+        return bool(self._chunks or self._events) or self._ended or self.playout.has_events
+
     def _wake(self) -> None:
         self._awake.set()
 

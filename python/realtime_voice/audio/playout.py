@@ -118,6 +118,7 @@ class Playout:
         self._pace = Pace()
         self._ppm = 0.0
         self._items: OrderedDict[str, _Item] = OrderedDict()
+        self._unheard: dict[str, _Item] = {}  # those whose beginning or end is still to be told
         self._current: _Item | None = None
         self._streaming_cut: set[str] = set()  # cut items whose deltas may still come
         self._cut_responses: set[str] = set()  # that may go on with other items
@@ -258,6 +259,11 @@ class Playout:
         return events
 
     @property
+    def has_events(self) -> bool:
+        """Something happened since `events` was called."""
+        return bool(self._events)
+
+    @property
     def full(self) -> bool:
         """The backlog is at its bound: do not read the socket until it is not."""
         return self._backlog_bytes >= self.backlog_bytes
@@ -294,8 +300,10 @@ class Playout:
             if len(self._items) > ITEMS_KEPT:
                 oldest, _ = self._items.popitem(last=False)
                 self._streaming_cut.discard(oldest)
+                self._unheard.pop(oldest, None)
         if not item.cut and item is not self._current:
             item.ended = item.drained = False  # another content part of the same item goes on where it ended
+            self._unheard[item_id] = item
             self._current = item
             self._duplex.expecting = True
         return item
@@ -451,10 +459,14 @@ class Playout:
 
     def _note(self) -> None:
         """Tell of beginnings and ends that have been heard, and forget what is over."""
+        if not self._unheard and len(self._runs) == 1:
+            return
         sounding = self._sounding
         position = max(run.reached(sounding) for run in self._runs if run.frame <= max(0, sounding))
-        for item in self._items.values():
-            if item.drained or not item.segments:
+        for item in list(self._unheard.values()):
+            if not item.segments:
+                if item.cut or (item.ended and not item.waiting):
+                    del self._unheard[item.item_id]  # it never had a sound
                 continue
             frames = self._frames_of(item)
             if not item.started and frames is not None and sounding > frames[0]:
@@ -462,11 +474,12 @@ class Playout:
                 self._tell(PlayoutStarted(item.item_id, self._time_of(frames[0])))
             if position >= item.end and not item.waiting and (item.ended or item.cut):
                 item.drained = True
+                del self._unheard[item.item_id]
                 item.played = self._played(item, sounding)
                 item.segments.clear()
                 if item.started and frames is not None:
                     self._tell(PlayoutDrained(item.item_id, self._time_of(frames[1])))
-        oldest = min((item.segments[0][0] for item in self._items.values() if item.segments), default=position)
+        oldest = min((item.segments[0][0] for item in self._unheard.values() if item.segments), default=position)
         while len(self._runs) > 1 and self._runs[1].start <= min(oldest, position) and self._runs[1].frame <= sounding:
             self._runs.popleft()
 

@@ -8,6 +8,8 @@ from realtime_voice.audio.engine import EngineAudioIO
 from realtime_voice.audio.wire import Wire
 
 HOP_S: Final = 0.01
+QUIET_HOPS: Final = 5
+"""A session is woken when there is something new for it, and every fifth hop all the same."""
 
 
 class TickedAudioIO(EngineAudioIO):
@@ -35,13 +37,16 @@ class TickedAudioIO(EngineAudioIO):
         await super().stop()
 
     async def _tick(self) -> None:
-        due = self._clock.time()
+        due, quiet = self._clock.time(), 0
         try:
             while True:
                 due = self._next(due)
                 await self._clock.sleep_until(due)
                 self._hop()
-                self._wake()
+                quiet += 1
+                if self._has_news or quiet >= QUIET_HOPS:
+                    quiet = 0
+                    self._wake()
         except Exception as failure:  # noqa: BLE001 - handed to the session by captured()
             self._end(failure)
 

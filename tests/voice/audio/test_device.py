@@ -169,7 +169,7 @@ async def test_one_side_may_be_left_out(card, clock, options, kind):
     (stream,) = card.streams
     assert (stream.options["kind"], stream.options["channels"], stream.options["device"]) == (kind, 1, 0)
     stream.run(captured=b"\x00\x10" * 480, blocks=10)
-    await clock.run(0.05)
+    await clock.run(0.1)
     assert bool(await audio.captured()) == (kind == "input")
     await audio.stop()
 

@@ -93,6 +93,7 @@ async def test_switch_waits_until_nobody_speaks() -> None:
         await renewal(talk)
         first, second = talk.peer.lines
         assert len(first.turns) == 1
+        await talk.until(lambda: len(second.items) >= 2)  # what was told is still on its way when the switch is
         assert second.turns == []
         assert [item["role"] for item in second.items] == ["user", "assistant"]
         await talk.turn()
