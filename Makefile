@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 SOURCES := $(shell find csrc src python CMakeLists.txt pyproject.toml -type f -not -name '*.pyc')
 APT_INSTALL := apt-get install -y --no-install-recommends
 
-.PHONY: help demo test lint ctest pytest bench bench-smoke bench-card peers matrix fuzz clients dist clean system sound
+.PHONY: help demo test lint ctest pytest bench bench-smoke bench-card peers matrix strands-suite fuzz clients dist clean system sound
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -65,6 +65,9 @@ matrix: $(VENV)/.development  ## the Strands classes with every generation of St
 	rm -rf build/matrix && mkdir -p build/matrix
 	$(BIN)/pip wheel -q --no-deps -w build/matrix .
 	for release in $(STRANDS_RELEASES); do tests/matrix.sh $$release || exit 1; done
+
+strands-suite: $(VENV)/.development  ## Strands' own tests of its public interface, with our classes in place of theirs
+	tests/strands_suite/run.sh
 
 clients: $(VENV)/.development  ## a conversation with the local server through every client that installs, each in its own environment
 	$(BIN)/python tests/clients/run.py

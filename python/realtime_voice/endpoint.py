@@ -121,7 +121,7 @@ def resolve(
         if environ.get("AZURE_OPENAI_ENDPOINT", "").strip():
             return azure(deployment=model, ssl_context=ssl_context, environ=environ)
         raise ValueError(
-            "no API key and no endpoint: give api_key (or set OPENAI_API_KEY) to talk to OpenAI, "
+            "OpenAI API key is required: give api_key (or set OPENAI_API_KEY), "
             "or base_url (or OPENAI_REALTIME_URL) for another endpoint, such as the one that `realtime serve` starts"
         )
     parts = _parse(url_source, url or OPENAI_URL)

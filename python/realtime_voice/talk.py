@@ -549,7 +549,7 @@ def has_endpoint(url: str | None) -> bool:
     try:
         endpoint.resolve("any", base_url=url)
     except ValueError as error:
-        if "no API key and no endpoint" in str(error):
+        if "API key is required" in str(error):
             return False
         raise
     return True

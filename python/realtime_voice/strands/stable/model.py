@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping  # noqa: TC003 - Strands reads the annotations at run time
 from dataclasses import dataclass
@@ -78,6 +79,21 @@ class BidiOpenAIRealtimeModel(RealtimeModel, BidiModel, AudioCapable):
         self._audio_config = self._audio_config_now()
 
     # Configuration
+
+    @property
+    def api_key(self) -> Key | None:
+        """The key that was given, else ``OPENAI_API_KEY``; None for an endpoint that has its own or needs none."""
+        return self._api_key or os.environ.get("OPENAI_API_KEY")
+
+    @property
+    def organization(self) -> str | None:
+        """OpenAI's organization as it was given, else ``OPENAI_ORGANIZATION``."""
+        return self._organization or os.environ.get("OPENAI_ORGANIZATION")
+
+    @property
+    def project(self) -> str | None:
+        """OpenAI's project as it was given, else ``OPENAI_PROJECT``."""
+        return self._project or os.environ.get("OPENAI_PROJECT")
 
     def get_config(self) -> ModelConfig:
         """Return ``model_id``, ``params`` and ``connection``: the object itself, not a copy."""

@@ -101,6 +101,16 @@ def test_it_is_a_strands_model(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "sk-test" not in repr(model)
 
 
+def test_who_connects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setenv("OPENAI_ORGANIZATION", "org-1")
+    monkeypatch.setenv("OPENAI_PROJECT", "proj-1")
+    model = BidiOpenAIRealtimeModel()
+    assert (model.api_key, model.organization, model.project) == ("sk-test", "org-1", "proj-1")
+    model = BidiOpenAIRealtimeModel(api_key="sk-2", client_config={"organization": "org-2", "project": "proj-2"})
+    assert (model.api_key, model.organization, model.project) == ("sk-2", "org-2", "proj-2")
+
+
 @pytest.mark.parametrize("model_id", [None, "", 7])
 def test_model_id_refused(model_id: Any) -> None:
     with pytest.raises(ValueError, match="model_id must be a non-empty string"):
