@@ -118,6 +118,7 @@ class WebrtcEchoControl:
         self._delay = self._delay_of(make(False))
         self._processor = make(gain_control)
         self._powers = [0.0, 0.0]  # captured and out
+        self._still = self._np.ones(1 - -self._delay // self._frame, bool)  # the latest frames were nothing but zeros
         self._waiting = bytearray()
         self._to_drop = self._delay
 
@@ -131,7 +132,7 @@ class WebrtcEchoControl:
         frames = self._np.frombuffer(self._waiting[:whole], self._np.int16).reshape(-1, 2)
         del self._waiting[:whole]
         captured, played = self._np.ascontiguousarray(frames.T)
-        out = self._processor.process(captured, played)
+        out = self._keep_silence(captured, self._processor.process(captured, played))
         if played.any():
             self._measure(captured, out)
         clean: bytes = out.tobytes()
@@ -153,6 +154,7 @@ class WebrtcEchoControl:
         """See `EchoControl`."""
         self._processor.reset()
         self._powers = [0.0, 0.0]
+        self._still[:] = True
         self._waiting.clear()
         self._to_drop = self._delay
 
@@ -165,6 +167,14 @@ class WebrtcEchoControl:
         """See `EchoControl`."""
         before, after = self._powers
         return 10 * math.log10((before + 1) / (after + 1))
+
+    def _keep_silence(self, captured: Any, out: Any) -> Any:
+        """Take out the comfort noise where the microphone, which may be muted, gave nothing but zeros."""
+        still = self._np.concatenate([self._still, ~captured.reshape(-1, self._frame).any(axis=1)])
+        reach = len(self._still) + 1  # frames that one which comes out is made of
+        out.reshape(-1, self._frame)[self._np.lib.stride_tricks.sliding_window_view(still, reach).all(axis=1)] = 0
+        self._still = still[1 - reach :]
+        return out
 
     def _measure(self, captured: Any, out: Any) -> None:
         weight = min(1.0, len(captured) / (self._frame * FRAMES_AVERAGED))

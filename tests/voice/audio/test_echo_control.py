@@ -68,6 +68,18 @@ def test_any_partition_gives_the_same_and_reset_is_as_new():
     control.close()
 
 
+@pytest.mark.parametrize("rate", [16000, 48000])
+@pytest.mark.parametrize("level", [None, "low"])
+def test_a_microphone_that_gives_zeros_stays_silent(rate, level):
+    voice, played = sentence(rate, 1.0), sentence(rate, 4.0)
+    captured = np.concatenate([np.zeros(2 * rate, np.int16), voice, np.zeros(rate, np.int16)])
+    control = WebrtcEchoControl(rate, noise_suppression=level)
+    clean = np.frombuffer(control.process(pairs(captured, played)) + control.flush(), "<i2")
+    assert not clean[: 2 * rate - rate // 20].any()
+    assert clean[2 * rate : 3 * rate].any()
+    assert not clean[3 * rate + rate // 20 :].any()
+
+
 class Room(VirtualAudioIO):
     """A virtual device whose microphone hears its speaker, 10 ms later and quieter by half."""
 
