@@ -28,9 +28,9 @@ and a stream of both sides then begins with a click of stale memory."""
 LEAP_S: Final = 0.1
 """A device that tells of a longer way than before by more than this was starved or changed."""
 
-BLOCKS_TO_DEATH: Final = 3
+PERIODS_TO_DEATH: Final = 3
 DEAD_S: Final = 0.3
-"""A stream without a callback for so long, and for three blocks, is dead; a busy machine may be late by less."""
+"""A stream without a callback for so long, and for three periods, is dead; a busy machine may be late by less."""
 START_S: Final = 2.0
 """How long the first callback may take: a headset by radio wakes up slowly."""
 HOPS_PER_CHECK: Final = 10
@@ -56,11 +56,12 @@ class DeviceAudioIO(TickedAudioIO):
     `latency` is "low" (10 ms blocks and what the device offers at best), "safe" (room for a busy machine) or
     milliseconds; by default "safe" on Linux and "low" elsewhere. `block_s` sets the length of a block alone.
 
-    A device that was unplugged, stopped or is silent in death is noticed within half a second and opened again, or the
-    default in its place, with positions and what waits to be played kept: `DeviceLost` and `DeviceRestored` tell of
-    it. Meanwhile the microphone counts as silent and the speaker stands still. After `patience_s` without any device
-    `captured` raises AudioDeviceError. Echo control is "auto" unless one side is left out. The user interrupts as
-    `BargeInOptions` say: decided in the callback ("both") with echo control or a `headset`, else by the server.
+    A device that was unplugged, stopped or is silent in death is noticed within half a second (a longer `latency` if
+    that is given) and opened again, or the default in its place, with positions and what waits to be played kept:
+    `DeviceLost` and `DeviceRestored` tell of it. Meanwhile the microphone counts as silent and the speaker stands
+    still. After `patience_s` without any device `captured` raises AudioDeviceError. Echo control is "auto" unless one
+    side is left out. The user interrupts as `BargeInOptions` say: decided in the callback ("both") with echo control
+    or a `headset`, else by the server.
     """
 
     def __init__(
@@ -82,6 +83,8 @@ class DeviceAudioIO(TickedAudioIO):
         for name, channel in (("input_channel", input_channel), ("output_channel", output_channel)):
             if not 0 <= channel <= 32:
                 raise ValueError(f"{name} must be 0 (all) or a channel from 1 to 32, got {channel}")
+        if not patience_s >= 0.0:
+            raise ValueError(f"patience_s must be 0.0 or more, got {patience_s}")
         if input_device is False or output_device is False:
             if options.get("echo_control") == "webrtc":
                 raise ValueError("echo control needs both sides: a microphone and a speaker")
@@ -92,6 +95,9 @@ class DeviceAudioIO(TickedAudioIO):
         super().__init__(record=record, clock=clock, **options)
         self._has_open_speaker = input_device is not False and output_device is not False
         self._latency, self._block_s = _settled(latency, block_s)
+        self._period_s = self._block_s  # in which the device asks for one block or for several at once
+        if isinstance(self._latency, float):
+            self._period_s = max(self._block_s, self._latency / BLOCKS_OF_LATENCY)
         self._wanted = input_device, output_device
         self._channels = input_channel, output_channel
         self._patience_s = patience_s
@@ -114,7 +120,11 @@ class DeviceAudioIO(TickedAudioIO):
         self._names = tuple(side and side.device.name for side in choice)
         self._lost_at = None
         self._sounding = 0.0
-        self._use(await in_thread(self._opened, choice))
+        try:
+            self._use(await in_thread(self._opened, choice))
+        except BaseException:
+            await self._close_streams()
+            raise
 
     def _choose(self, wanted: tuple[int | str | Literal[False] | None, ...]) -> Choice:
         microphone, speaker = (
@@ -143,13 +153,14 @@ class DeviceAudioIO(TickedAudioIO):
             with suppress(asyncio.CancelledError):
                 await self._opening
             self._opening = None
-        streams, self._streams = self._streams, None
-        if streams is not None:
-            await self._closed(streams)
+        self._streams = None
+        await self._close_streams()
 
-    async def _closed(self, streams: Streams) -> None:
+    async def _close_streams(self) -> None:
+        # Also those just given up, and those that a call which cannot be called off is opening.
+        closing = asyncio.ensure_future(in_thread(portaudio.close_streams, self.duplex))
         try:
-            await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(in_thread(streams.close))), CLOSING_S)
+            await asyncio.wait_for(asyncio.shield(closing), CLOSING_S)
         except TimeoutError:
             _logger.warning("the sound device does not close")
 
@@ -179,7 +190,7 @@ class DeviceAudioIO(TickedAudioIO):
             if not self._started:
                 self._started = True
                 self._found(now)
-        bound = max(BLOCKS_TO_DEATH * self._block_s, DEAD_S) if self._started else START_S
+        bound = max(PERIODS_TO_DEATH * self._period_s, DEAD_S if self._started else START_S)
         if max(self._still) > bound:
             return f"no sign of life for {max(self._still):.1f} s"
         self._hops += 1
@@ -198,7 +209,7 @@ class DeviceAudioIO(TickedAudioIO):
         if self._streams is not None and timing is not None:
             before, age_s, _, delay_s = timing
             delay_s = delay_s or self._streams.output_latency_s
-            sounding = before + (min(age_s, self._block_s) - delay_s) * rate
+            sounding = before + (min(age_s, self._period_s) - delay_s) * rate
             if sounding > self._sounding or sounding < self._sounding - LEAP_S * rate:
                 self._sounding = sounding
         return (frames - self._sounding) / rate

@@ -109,19 +109,22 @@ class EngineAudioIO(ABC):
                 self._close_stages()
                 raise
             self._running = True
+            self._begin()
 
     async def stop(self) -> None:
-        """Close both sides; more calls do nothing."""
-        if not self._running:
-            return
-        self._running = False
-        try:
-            self.playout.close()
-            await self._close()
-        finally:
-            self._end()
-            self._read_tap()
-            self._close_stages()
+        """Close both sides, as soon as they are open; more calls do nothing."""
+        async with self._starting:
+            if not self._running:
+                return
+            self._running = False
+            await self._halt()
+            try:
+                self.playout.close()
+                await self._close()
+            finally:
+                self._end()
+                self._read_tap()
+                self._close_stages()
 
     async def captured(self) -> list[tuple[int, bytes]] | None:
         """Wait for finished chunks (maybe none), each with its first wire sample; None when the input has ended."""
@@ -219,6 +222,12 @@ class EngineAudioIO(ABC):
     @abstractmethod
     async def _close(self) -> None:
         """Close the source and sink."""
+
+    def _begin(self) -> None:  # noqa: B027 - who is pushed has nothing to begin
+        """Begin to work, both sides being open."""
+
+    async def _halt(self) -> None:  # noqa: B027
+        """Cease to work, before both sides are closed."""
 
     def _assemble(
         self, rate: int, *, capture_channels: int = 1, playout_channels: int = 1, capture: bool = True

@@ -193,7 +193,7 @@ class Streams:
         self.block_s = block_s
         self.input_latency_s = self.output_latency_s = 0.0
         self._latency = latency
-        self._duplex = duplex
+        self.duplex = duplex
         self._streams: list[Any] = []
         microphone, speaker = choice
         self.apart = bool(microphone and speaker and microphone.device.index != speaker.device.index)
@@ -266,7 +266,7 @@ class Streams:
     @property
     def blocks(self) -> tuple[int, int]:
         """Callbacks so far of the stream that leads and of the microphone's own, which is the same unless apart."""
-        leading = int(self._duplex.stats()["blocks"])
+        leading = int(self.duplex.stats()["blocks"])
         return leading, int(self._bridge.stats()["capture_blocks"]) if self.apart else leading
 
     def stats(self) -> dict[str, int | float]:
@@ -280,6 +280,12 @@ class Streams:
             stream.abort(ignore_errors=True)
             stream.close(ignore_errors=True)
         self.open_ones.discard(self)
+
+
+def close_streams(duplex: Duplex) -> None:
+    """Close all streams that call this duplex. It may block."""
+    for streams in [streams for streams in Streams.open_ones if streams.duplex is duplex]:
+        streams.close()
 
 
 _threads: list[ThreadPoolExecutor] = []

@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import Final
 
 from realtime_voice.audio.engine import EngineAudioIO
-from realtime_voice.audio.wire import Wire
 
 HOP_S: Final = 0.01
 QUIET_HOPS: Final = 5
@@ -20,21 +19,15 @@ class TickedAudioIO(EngineAudioIO):
 
     _task: asyncio.Task[None] | None = None
 
-    async def start(self, wire_in: Wire, wire_out: Wire, *, framed: bool = True) -> None:
-        """Open both sides and begin to tick. Raises AudioDeviceError or AudioFileError."""
-        if self._running:
-            return
-        await super().start(wire_in, wire_out, framed=framed)
+    def _begin(self) -> None:
         self._task = asyncio.create_task(self._tick(), name="audio tick")
 
-    async def stop(self) -> None:
-        """Stop ticking and close both sides; more calls do nothing."""
+    async def _halt(self) -> None:
         if self._task is not None:
             task, self._task = self._task, None
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        await super().stop()
 
     async def _tick(self) -> None:
         due, quiet = self._clock.time(), 0

@@ -217,6 +217,9 @@ def test_wrong_options_are_refused():
             DeviceAudioIO(latency=latency)
     with pytest.raises(ValueError, match="input_channel must be"):
         DeviceAudioIO(input_channel=33)
+    for patience in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match=r"patience_s must be 0\.0 or more"):
+            DeviceAudioIO(patience_s=patience)
 
 
 def test_devices_are_listed_with_what_they_can(card):

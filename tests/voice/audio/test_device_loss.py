@@ -1,11 +1,14 @@
 """Devices that come and go: noticed in time, opened again, nothing lost without being told."""
 
+import asyncio
 import base64
 import json
+import threading
 
 import numpy as np
 import pytest
-from realtime_voice.audio import DeviceAudioIO, DeviceLost, DeviceRestored, MicrophoneSilent, Wire, read_wav
+from realtime_voice.audio import DeviceAudioIO, DeviceLost, DeviceRestored, MicrophoneSilent, Wire, device, read_wav
+from realtime_voice.audio.portaudio import in_thread
 from realtime_voice.errors import AudioDeviceError
 
 WIRE = Wire()
@@ -239,6 +242,59 @@ async def test_stopping_while_there_is_no_device(card, clock):
     await card.run(3.0)
     assert not card.open
     assert card.rescans <= 3
+
+
+@pytest.fixture
+def opening(card, monkeypatch):
+    """Streams open in PortAudio's thread, as they do, and not before the test lets them."""
+    make, begun, go_on = card._StreamBase, threading.Event(), threading.Event()
+
+    def make_slowly(**options):
+        begun.set()
+        assert go_on.wait(10)
+        return make(**options)
+
+    monkeypatch.setattr(card, "_StreamBase", make_slowly)
+    monkeypatch.setattr(device, "in_thread", in_thread)
+    return begun, go_on
+
+
+async def test_a_start_that_is_called_off_leaves_nothing_open(card, clock, opening):
+    begun, go_on = opening
+    start = asyncio.create_task(DeviceAudioIO(clock=clock).start(WIRE, WIRE))
+    assert await asyncio.to_thread(begun.wait, 10)
+    start.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert len(card.streams) == 1
+    assert not card.open
+
+
+async def test_stopping_while_a_device_is_opened_again_leaves_nothing_open(card, opened, opening):
+    begun, go_on = opening
+    opened.reopen()
+    assert await asyncio.to_thread(begun.wait, 10)
+    stop = asyncio.create_task(opened.stop())
+    await asyncio.sleep(0)
+    go_on.set()
+    await stop
+    assert len(card.streams) == 2
+    assert not card.open
+
+
+async def test_a_long_latency_is_asked_for_in_long_periods(card, clock):
+    audio = DeviceAudioIO(latency=2000, clock=clock, echo_control=None)
+    seen = []
+    audio.observer = seen.append
+    await audio.start(WIRE, WIRE)
+    for _ in range(4):
+        await clock.run(0.66)
+        card.open[0].run(LOUD * 2, 33)
+    assert not [event for event in seen if isinstance(event, DeviceLost)]
+    await clock.run(2.1)
+    assert [event for event in seen if isinstance(event, DeviceLost)]
+    await audio.stop()
 
 
 async def test_a_recording_goes_on_in_time(card, clock, tmp_path):

@@ -224,6 +224,45 @@ async def test_a_stopped_side_starts_again(clock):
         await audio.stop()
 
 
+def ticking():
+    return sum(task.get_name() == "audio tick" for task in asyncio.all_tasks())
+
+
+class Slow(VirtualAudioIO):
+    """Opens when the test lets it."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.go_on = asyncio.Event()
+
+    async def _open(self):
+        await self.go_on.wait()
+        await super()._open()
+
+
+async def test_two_starts_at_once_are_one(clock):
+    audio = Slow(clock=clock)
+    starts = [asyncio.create_task(audio.start(WIRE, WIRE)) for _ in range(2)]
+    await asyncio.sleep(0)
+    audio.go_on.set()
+    await asyncio.gather(*starts)
+    assert ticking() == 1
+    await asyncio.gather(audio.stop(), audio.stop())
+    assert ticking() == 0
+
+
+async def test_a_stop_during_a_start_ends_it(clock):
+    audio = Slow(clock=clock)
+    start = asyncio.create_task(audio.start(WIRE, WIRE))
+    await asyncio.sleep(0)
+    stop = asyncio.create_task(audio.stop())
+    await asyncio.sleep(0)
+    audio.go_on.set()
+    await asyncio.gather(start, stop)
+    assert ticking() == 0
+    await drained(audio)
+
+
 async def test_a_cancelled_captured_loses_nothing(clock):
     audio = VirtualAudioIO(clock=clock)
     await audio.start(WIRE, WIRE, framed=False)
