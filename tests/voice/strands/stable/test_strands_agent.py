@@ -2,96 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from realtime_voice.audio import PlayoutDrained, VirtualAudioIO
+from realtime_voice.audio import PlayoutDrained
 from realtime_voice.events import Interrupted, TurnLatency
-from realtime_voice.strands import (
-    BidiAgent,
-    BidiAudioIO,
-    BidiOpenAIRealtimeModel,
-    BidiSessionEvent,
-    stop_conversation,
-)
+from realtime_voice.strands import stop_conversation
 from strands import ToolContext, tool
-from strands.bidi.types import BidiAudioDeltaEvent, BidiBargeInEvent, BidiConnectionStopEvent, BidiTranscriptBlockEvent
+from strands.bidi.types import BidiAudioDeltaEvent, BidiBargeInEvent, BidiConnectionStopEvent
 from strands_tools import stop
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-PATIENCE_S = 30
-SPEED = 4.0
 MS_PER_CHARACTER = 20  # of the fixture's voice
-
-
-def noise(rate: int, ms: int) -> bytes:
-    return random.Random(0).randbytes(2 * rate * ms // 1000)
-
-
-class Collector:
-    """An output that keeps every event and tells who waits for one."""
-
-    def __init__(self) -> None:
-        self.events: list[Any] = []
-        self._news = asyncio.Event()
-
-    async def __call__(self, event: Any) -> None:
-        self.events.append(event)
-        self._news.set()
-
-    def of(self, kind: type) -> list[Any]:
-        sessions = [event.event for event in self.events if isinstance(event, BidiSessionEvent)]
-        return [event for event in [*self.events, *sessions] if isinstance(event, kind)]
-
-    async def until(self, met: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while not met():
-                self._news.clear()
-                await self._news.wait()
-
-    def said(self, role: str) -> list[str]:
-        return [event.transcript for event in self.of(BidiTranscriptBlockEvent) if event.role == role]
-
-
-class Conversation:
-    """A running agent, its microphone and speaker, and what its outputs got."""
-
-    def __init__(self, url: str, tools: list[Any]) -> None:
-        self.heard = bytearray()
-        self.audio = VirtualAudioIO(rate=24000, speed=SPEED, heard=self.heard.extend)
-        self.model = BidiOpenAIRealtimeModel(client_config={"base_url": url})
-        self.agent = BidiAgent(model=self.model, tools=tools)
-        self.outputs = Collector()
-        side = BidiAudioIO(audio=self.audio)
-        self.run = asyncio.create_task(
-            self.agent.run(inputs=[side.input()], outputs=[side.output(), self.outputs])  # type: ignore[list-item]
-        )
-
-    def say_something(self) -> None:
-        self.audio.say(noise(24000, 500), 24000)
-
-    async def ended(self) -> None:
-        await asyncio.wait_for(self.run, PATIENCE_S)
-
-
-@pytest.fixture
-def conversation(local_server: Any) -> Any:
-    @asynccontextmanager
-    async def hold(*sentences: str, tools: list[Any], pace: float = 0) -> AsyncIterator[Conversation]:
-        async with local_server(*sentences, pace=pace) as server:
-            talk = Conversation(server.url, tools)
-            try:
-                yield talk
-            finally:
-                talk.run.cancel()
-                await asyncio.wait([talk.run])
-
-    return hold
 
 
 @tool
@@ -103,6 +24,13 @@ def multiply(expression: str) -> str:
     """
     left, right = expression.split(" * ")
     return str(int(left) * int(right))
+
+
+@tool(context=True)
+async def finish(tool_context: ToolContext) -> str:
+    """Stop the conversation."""
+    tool_context.agent.cancel()
+    return "done"
 
 
 def loud_ms(played: bytes) -> int:
@@ -163,20 +91,15 @@ async def test_an_answer_on_its_way_can_be_interrupted(conversation: Any, pace: 
         assert len(talk.outputs.of(Interrupted)) == 1
 
 
-async def test_a_tool_of_strands_tools_ends_the_conversation(conversation: Any) -> None:
-    async with conversation("stop conversation", tools=[stop]) as talk:
+@pytest.mark.parametrize("ending", [stop, finish], ids=["strands_tools.stop", "agent.cancel"])
+async def test_the_user_ends_the_conversation_by_voice(conversation: Any, ending: Any) -> None:
+    async with conversation("stop conversation", tools=[ending]) as talk:
         talk.say_something()
         await talk.ended()
         assert isinstance(talk.outputs.events[-1], BidiConnectionStopEvent)
 
 
 async def test_the_agents_own_way_to_end_it_lets_it_finish_speaking(conversation: Any) -> None:
-    @tool(context=True)
-    async def finish(tool_context: ToolContext) -> str:
-        """Stop the conversation."""
-        tool_context.agent.cancel()
-        return "done"
-
     async with conversation("tell me a story", "stop conversation", tools=[finish]) as talk:
         talk.say_something()
         await talk.outputs.until(lambda: bool(talk.outputs.said("assistant")))
