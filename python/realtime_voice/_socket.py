@@ -22,9 +22,16 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 CLOSE_TIMEOUT_S: Final = 1.0
 
-# Below this level the library would log headers, and the key with them.
-_logger = logging.getLogger("realtime_voice.socket")
-_logger.setLevel(logging.INFO)
+
+class _Discreet(logging.LoggerAdapter[logging.Logger]):
+    """Nothing below INFO, whatever its level: the library would log headers with the key, and audio."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  logging's name
+        """Return whether it is logged."""
+        return level >= logging.INFO and super().isEnabledFor(level)
+
+
+_logger = _Discreet(logging.getLogger("realtime_voice.socket"), {})
 
 
 async def connect(endpoint: Endpoint, *, timeout_s: float) -> Socket:

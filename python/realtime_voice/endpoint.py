@@ -13,6 +13,8 @@ The key is `api_key`, else OPENAI_API_KEY: a string, or a function (plain or asy
 for keys that change. A key of the form `<...>` is a placeholder and counts as absent. An ephemeral client secret is a
 key as any other.
 
+A transcription session is asked for by `intent`: its model is one of the configuration, not of the URL.
+
 TLS is verified by the system's authorities, or by `ssl_context`'s; a proxy is taken from the environment (HTTPS_PROXY,
 NO_PROXY), never for this machine's own addresses.
 """
@@ -26,7 +28,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from realtime_voice.errors import AuthenticationError
@@ -98,12 +100,14 @@ def resolve(
     organization: str | None = None,
     project: str | None = None,
     *,
+    intent: Literal["transcription"] | None = None,
     ssl_context: ssl.SSLContext | None = None,
     allow_insecure: bool = False,
     environ: Mapping[str, str] = os.environ,
 ) -> Endpoint:
     """Find the endpoint to connect to, by the rules of this module.
 
+    `intent` "transcription": for a session that only transcribes; a `model` in the URL is left there.
     `allow_insecure` permits to send a key over plain ws, or over TLS that is not verified, to a host that is not this
     machine. Raises ValueError that says what is missing or wrong; the key is never part of it.
     """
@@ -119,7 +123,7 @@ def resolve(
     )
     if url is None and not has_key:
         if environ.get("AZURE_OPENAI_ENDPOINT", "").strip():
-            return azure(deployment=model, ssl_context=ssl_context, environ=environ)
+            return azure(deployment=model, intent=intent, ssl_context=ssl_context, environ=environ)
         raise ValueError(
             "OpenAI API key is required: give api_key (or set OPENAI_API_KEY), "
             "or base_url (or OPENAI_REALTIME_URL) for another endpoint, such as the one that `realtime serve` starts"
@@ -129,7 +133,10 @@ def resolve(
     if url_source != "OPENAI_REALTIME_URL" and not path.endswith("/realtime"):
         path += "/realtime"
     query = parse_qsl(parts.query, keep_blank_values=True)
-    if not {"model", "call_id", "deployment"} & {name for name, _ in query}:
+    names = {name for name, _ in query}
+    if intent is not None and not names & {"model", "intent"}:
+        query.append(("intent", intent))
+    elif ("intent", "transcription") not in query and not names & {"model", "call_id", "deployment"}:
         if not model:
             raise ValueError(f"model is missing: give model, or {url_source or 'base_url'} with ?model=")
         query.append(("model", model))
@@ -161,6 +168,7 @@ def azure(
     *,
     api_key: Key | None = None,
     api_version: str | None = None,
+    intent: Literal["transcription"] | None = None,
     ssl_context: ssl.SSLContext | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Endpoint:
@@ -171,6 +179,7 @@ def azure(
     api_key: the resource's key, or a token of Microsoft Entra, or a function that returns one, such as azure-identity's
     `get_bearer_token_provider` makes; else AZURE_OPENAI_API_KEY, else AZURE_OPENAI_AD_TOKEN.
     api_version: for a preview version of the API, else OPENAI_API_VERSION; without one, the present (v1) API.
+    intent: "transcription" for a transcription session, which has no deployment in its URL.
 
     Raises ValueError that says what is missing or wrong. Source: Azure's guide to the Realtime API via WebSockets.
     """
@@ -179,7 +188,7 @@ def azure(
     )
     if url is None:
         raise ValueError("the Azure endpoint is missing: give azure_endpoint or set AZURE_OPENAI_ENDPOINT")
-    if not deployment:
+    if not deployment and intent is None:
         raise ValueError("the name of the deployment at Azure is missing: give deployment")
     parts = _parse(source, url)
     ask = api_key if callable(api_key) else None
@@ -190,9 +199,13 @@ def azure(
     _, version = _first(("api_version", api_version), ("OPENAI_API_VERSION", environ.get("OPENAI_API_VERSION")))
     base = parts.path.rstrip("/").removesuffix("/openai/v1").removesuffix("/openai")
     if version:
-        path, query = "/openai/realtime", {"api-version": version, "deployment": deployment}
+        path, query = "/openai/realtime", {"api-version": version}
     else:
-        path, query = "/openai/v1/realtime", {"model": deployment}
+        path, query = "/openai/v1/realtime", {}
+    if intent is not None:
+        query["intent"] = intent
+    else:
+        query["deployment" if version else "model"] = deployment or ""
     headers = {} if key is None else _key_header(_usable(key_source, key), is_azure=True)
     url = urlunsplit((parts.scheme, parts.netloc, base + path, urlencode(query), ""))
     return Endpoint(url, headers, ask, ssl_context, is_azure=True)

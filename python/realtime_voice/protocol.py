@@ -229,10 +229,13 @@ class ClientProtocol:
     def send(self, event: ev.ClientEvent | Mapping[str, Any]) -> str:
         """Queue any client event; returns its event_id, which an error would name.
 
-        A response.create waits until no other response is active. Raises LocalProtocolError after a fatal error.
+        A response.create waits until no other response is active. Raises LocalProtocolError after a fatal error,
+        ValueError for what is no event.
         """
         if not isinstance(event, ev.WireEvent):
             event = dict(event)
+            if event.get("type") in {None, ""}:
+                raise ValueError("an event needs a 'type', such as 'response.create'")
             if event.get("type") == "response.create":
                 return self._create_response(event)
         elif isinstance(event, ev.ResponseCreate):
@@ -247,6 +250,14 @@ class ClientProtocol:
         """Go on although the server has not answered the session.update."""
         self._accept_update()
         self._move("session.update unanswered")
+
+    def awaits(self, event_id: str) -> bool:
+        """Whether a request has no answer yet."""
+        return event_id in self._requests
+
+    def give_up(self, event_id: str) -> None:
+        """Wait no longer for the answer to a request."""
+        self._requests.pop(event_id, None)
 
     def add_item(self, item: ev.Item, *, previous_item_id: str | None = None, respond: bool = False) -> str:
         """Queue an item of the conversation, and with `respond` a response to it; returns the item's id."""
@@ -796,8 +807,8 @@ class ClientProtocol:
 
     def _accept_update(self) -> None:
         request = self._answered("session.update")
-        if request is not None and isinstance(request["session"], dict):
-            self.requested = merge(self.requested, request["session"])
+        if request is not None:
+            self.requested = merge(self.requested, msgspec.to_builtins(request["session"]))
 
     def _on_item(
         self, event: ev.ConversationItemAdded | ev.ConversationItemDone | ev.ConversationItemCreated, out: list[Event]

@@ -123,7 +123,8 @@ def connect(
     tools: functions (plain or with @tool), or schemas, whose calls the application answers by `send_tool_result`.
     audio: microphone and speaker; None when the application sends and takes audio itself.
     wire_in, wire_out: audio formats on the wire.
-    config: any field of session.update, merged last and deeply; None switches a field off.
+    config: any field of session.update, merged last and deeply; None switches a field off. With `type` "transcription"
+    the session only writes down what is said; `model` does not matter then.
     connect_timeout_s: how long the handshake may take; then `start` raises ConnectError.
     configure_timeout_s: how long the server may take to accept the configuration; then `silent_peer` "raise" raises
     SessionTimeout in `start`, and "warn" logs a line and goes on.
@@ -143,7 +144,14 @@ def connect(
     toolbox = Toolbox(tools, timeout_s=tool_timeout_s)
     if endpoint is None:
         endpoint = endpoints.resolve(
-            model, base_url, api_key, organization, project, ssl_context=ssl_context, allow_insecure=allow_insecure
+            model,
+            base_url,
+            api_key,
+            organization,
+            project,
+            intent="transcription" if (config or {}).get("type") == "transcription" else None,
+            ssl_context=ssl_context,
+            allow_insecure=allow_insecure,
         )
     elif any((base_url, api_key, organization, project, ssl_context)):
         raise ValueError("endpoint comes with its URL, key, headers and TLS: give it alone")
@@ -208,6 +216,9 @@ class Session:
         self.endpoint = endpoint
         self.model = model
         self._allow_interruptions = True
+        self._holds = 0  # blocks of `uninterrupted` that are open
+        self._is_server_held = False  # it was told for them not to stop its answers
+        self._release: asyncio.Task[None] | None = None
         self.local_barge_in = local_barge_in
         """True: the speech that the audio side detects silences the agent, before the server hears it."""
         self._greeting = greeting
@@ -220,7 +231,7 @@ class Session:
         self._wire_in, self._wire_out = wire_in, wire_out
         self._given_clock = clock
         self._is_user_heard = False  # by the audio side's own detector
-        self._is_key_down = False
+        self._has_key = False  # speech is what is said while a key is down
         self._pressed_from: int | None = None  # first sample of what is said while the key is down
         self._pressed: int | None = None  # samples said while it was, to be committed
         self._link = Link(
@@ -380,11 +391,9 @@ class Session:
             self._tell_error()
             raise
 
-    async def events(self) -> AsyncIterator[ev.SessionEvent | AudioEvent]:
+    def events(self) -> AsyncIterator[ev.SessionEvent | AudioEvent]:
         """Iterate over what happens in the conversation, without the events of the wire, which are passed over."""
-        async for event in self:
-            if isinstance(event, ev.SessionEvent | AudioEvent):
-                yield event
+        return _ConversationEvents(self)
 
     @property
     def dropped_events(self) -> int:
@@ -489,23 +498,42 @@ class Session:
 
     @contextlib.asynccontextmanager
     async def uninterrupted(self) -> AsyncGenerator[None]:
-        """Let the agent finish what it says within the block, which ends when that has been heard.
+        """Let the agent finish what it says within the block, which ends when that has been heard; blocks may overlap.
 
         The server is told not to stop its answers either. Raises ConfigurationError when it refuses that.
         """
-        before, detection = self.allow_interruptions, self.protocol.turn_detection
-        stops = self.protocol.server_interrupts
+        self._holds += 1
+        self._tell_playout()
         try:
-            self.allow_interruptions = False
-            if stops:
-                await self.update(_interrupting(detection, interrupt=False))
+            await self._hold_server()
             yield
             await self.played()
         finally:
-            self.allow_interruptions = before
-            if stops and self.is_running:  # not awaited: it is said even when this is cancelled
-                self.protocol.configure({"type": "realtime", **_interrupting(detection, interrupt=True)})
-                self._queue_outgoing()
+            self._holds -= 1
+            self._tell_playout()
+            if not self._holds:
+                self._release_server()
+
+    async def _hold_server(self) -> None:
+        """Have the server not stop its answers, where it does or is about to do so again."""
+        is_released = self._release is None or self._release.done()
+        if self.protocol.server_interrupts or not is_released:
+            self._is_server_held = True
+            await self.update(_interrupting(self.protocol.turn_detection, interrupt=False))
+
+    def _release_server(self) -> None:
+        """Have the server stop its answers again; not awaited, so that it is said even when this is cancelled."""
+        is_held, self._is_server_held = self._is_server_held, False
+        detection = self.protocol.turn_detection
+        if not is_held or detection is None or self._group is None or self.protocol.session is SessionState.FAILED:
+            return
+        waiter = self._update(_interrupting(detection, interrupt=True))
+        self._release = self._group.create_task(self._released(waiter), name="realtime release")
+        self._queue_outgoing()
+
+    async def _released(self, waiter: Waiter) -> None:
+        with contextlib.suppress(RealtimeError):  # an Error event tells it
+            await self._answer_of(waiter)
 
     async def played(self) -> None:
         """Wait until nothing is generated and all of it has been heard, or the session is over."""
@@ -522,7 +550,7 @@ class Session:
         if self.allow_interruptions and self._is_speaking:
             self._interrupt(by_server=False)
         if self._audio is not None:
-            self._is_key_down = True
+            self._has_key = True
             self._audio.talking = True
         else:
             protocol.send(ev.InputAudioBufferClear())
@@ -548,7 +576,7 @@ class Session:
         def is_answer(event: Event) -> bool:
             return isinstance(event, ev.ResponseDone) and (event.response.metadata or {}).get(REQUEST_TAG) == request_id
 
-        done = await self._answer_to(request_id, is_answer, timeout_s=None)
+        done = await self._answer_of(self._waiter(request_id, is_answer), timeout_s=None)
         return cast("ev.ResponseDone", done).response
 
     async def update(self, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -556,8 +584,7 @@ class Session:
 
         Raises ConfigurationError when the server refuses it; then nothing has changed.
         """
-        event_id = self._running().configure({"type": self.config.get("type", "realtime"), **config})
-        await self._answer_to(event_id, lambda event: isinstance(event, ev.SessionUpdated), error=ConfigurationError)
+        await self._answer_of(self._update(config))
         return self.config
 
     async def retrieve(self, item_id: str) -> ev.Item:
@@ -567,7 +594,7 @@ class Session:
         def is_answer(event: Event) -> bool:
             return isinstance(event, ev.ConversationItemRetrieved) and event.item.id == item_id
 
-        retrieved = await self._answer_to(event_id, is_answer)
+        retrieved = await self._answer_of(self._waiter(event_id, is_answer))
         return cast("ev.ConversationItemRetrieved", retrieved).item
 
     async def delete(self, item_id: str) -> None:
@@ -577,7 +604,7 @@ class Session:
         def is_answer(event: Event) -> bool:
             return isinstance(event, ev.ConversationItemDeleted) and event.item_id == item_id
 
-        await self._answer_to(event_id, is_answer)
+        await self._answer_of(self._waiter(event_id, is_answer))
 
     async def approve(self, approval_request_id: str, *, approve: bool = True, reason: str | None = None) -> None:
         """Let a hosted MCP tool run that asks for it by an `mcp_approval_request` item, or not, and say why."""
@@ -587,16 +614,22 @@ class Session:
             )
         )
 
-    async def _answer_to(
-        self,
-        event_id: str,
-        is_answer: Callable[[Event], bool],
-        *,
-        error: type[ServerError] = ServerError,
-        timeout_s: float | None = ANSWER_TIMEOUT_S,
-    ) -> Event:
-        """Wait for the event that answers a request, or the error that does."""
+    def _update(self, config: Mapping[str, Any]) -> Waiter:
+        event_id = self._running().configure({"type": self.config.get("type", "realtime"), **config})
+
+        def is_answer(event: Event) -> bool:  # the answers come in order, and name no request
+            return isinstance(event, ev.SessionUpdated) and not self.protocol.awaits(event_id)
+
+        return self._waiter(event_id, is_answer, ConfigurationError)
+
+    def _waiter(
+        self, event_id: str, is_answer: Callable[[Event], bool], error: type[ServerError] = ServerError
+    ) -> Waiter:
+        """Wait from now on for the event that answers a request, or the error that does; what it is: `_answer_of`."""
         waiter = self._waiters[event_id] = Waiter(event_id, is_answer, error)
+        return waiter
+
+    async def _answer_of(self, waiter: Waiter, timeout_s: float | None = ANSWER_TIMEOUT_S) -> Event:
         try:
             await self._sent()
             async with asyncio.timeout(timeout_s):
@@ -604,9 +637,10 @@ class Session:
         except TimeoutError as silence:
             if isinstance(silence, RealtimeError):
                 raise
+            self.protocol.give_up(waiter.event_id)
             raise SessionTimeout(f"{self.endpoint.name} has not answered a request within {timeout_s} s") from None
         finally:
-            self._waiters.pop(event_id, None)
+            self._waiters.pop(waiter.event_id, None)
 
     async def cancel_response(self) -> None:
         """Stop what the agent generates, if it does; what was received still plays."""
@@ -684,18 +718,21 @@ class Session:
 
     @property
     def allow_interruptions(self) -> bool:
-        """False: the agent goes on speaking when the user does."""
-        return self._allow_interruptions
+        """False: the agent goes on speaking when the user does; so also within `uninterrupted`."""
+        return self._allow_interruptions and not self._holds
 
     @allow_interruptions.setter
     def allow_interruptions(self, allow: bool) -> None:
         self._allow_interruptions = allow
+        self._tell_playout()
+
+    def _tell_playout(self) -> None:
         if self._playout is not None:
-            self._playout.interruptible = allow
+            self._playout.interruptible = self.allow_interruptions
 
     @property
     def _heeds_server(self) -> bool:
-        return self._allow_interruptions and (self._playout is None or self._playout.heeds_server)
+        return self.allow_interruptions and (self._playout is None or self._playout.heeds_server)
 
     def attach_playout(self, playout: Playout | None, *, tell: bool = False) -> None:
         """Play the agent's audio there; None: no longer. With `tell` its deltas are yielded as events all the same.
@@ -704,8 +741,7 @@ class Session:
         server is told its played position. The host hands its events to `audio_event`.
         """
         self._playout = playout
-        if playout is not None:
-            playout.interruptible = self._allow_interruptions
+        self._tell_playout()
         self._tells_audio = tell
         self.protocol.latency.awaits_playout = playout is not None
 
@@ -714,10 +750,11 @@ class Session:
         self._events.put(event)
         if isinstance(event, SpeechStarted | SpeechStopped):
             self._is_user_heard = isinstance(event, SpeechStarted)
-        if isinstance(event, SpeechStarted) and self._is_key_down:
-            self._pressed_from, self._is_key_down = event.sample, False
+        if isinstance(event, SpeechStarted) and self._has_key:
+            self._pressed_from = event.sample
         if isinstance(event, SpeechStopped) and self._pressed_from is not None:
-            self._pressed, self._pressed_from = event.sample - self._pressed_from, None
+            self._pressed = (self._pressed or 0) + event.sample - self._pressed_from
+            self._pressed_from = None
         match event:
             case SpeechStarted() if self.local_barge_in and self.allow_interruptions and self.is_running:
                 self._interrupt(by_server=False)
@@ -847,7 +884,7 @@ class Session:
             case ev.ToolCall():
                 self._begin_tool(event)
             case ev.Error(error=error):
-                _logger.info("server error %s: %s", error.code, error.message)
+                _logger.info("server error %s about %s", error.code or error.type, error.param)
             case _:
                 pass
 
@@ -912,6 +949,23 @@ class Session:
                 task.cancel()
                 output = tool_error("cancelled: the user interrupted")
                 self._end_tool(call, output, is_error=True, duration_s=0.0, respond=False)
+
+
+class _ConversationEvents:
+    """The events of a session that are not of the wire. No generator: cancelling one would end it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ev.SessionEvent | AudioEvent:
+        """Wait for the next event. Cancelling loses none."""
+        while True:
+            event = await anext(self._session)
+            if isinstance(event, ev.SessionEvent | AudioEvent):
+                return event
 
 
 def _audio_of(event: ev.ClientEvent | Mapping[str, Any]) -> bytes | None:

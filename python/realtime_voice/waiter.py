@@ -19,7 +19,7 @@ class Waiter:
 
     def __init__(self, event_id: str, is_answer: Callable[[Event], bool], error: type[ServerError]) -> None:
         self.answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
-        self._event_id = event_id
+        self.event_id = event_id
         self._is_answer = is_answer
         self._error = error
 
@@ -27,7 +27,7 @@ class Waiter:
         """Whether the event was what is waited for."""
         if self.answer.done():
             return False
-        if isinstance(event, ev.Error) and event.error.event_id == self._event_id:
+        if isinstance(event, ev.Error) and event.error.event_id == self.event_id:
             refused = event.error
             self.fail(self._error(refused.message, refused.code, refused.param, refused.event_id, refused.type))
             return True

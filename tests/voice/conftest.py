@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 from openai.types.realtime import RealtimeClientEvent
 from pydantic import TypeAdapter
+from realtime_voice.protocol import merge
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -39,6 +40,7 @@ class Peer:
         self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._connected = asyncio.Event()
         self._connection: ServerConnection | None = None
+        self._session: dict[str, Any] = {}
         self._server: Server | None = None
         self._count = 0
 
@@ -61,6 +63,7 @@ class Peer:
         self.headers.append(dict(connection.request.headers.raw_items()))
         self.paths.append(connection.request.path)
         self._connection = connection
+        self._session = {}
         self._connected.set()
         try:
             async for message in connection:
@@ -76,10 +79,10 @@ class Peer:
             pass
 
     async def accept(self, update: dict[str, Any], connection: ServerConnection | None = None) -> None:
-        session = {"id": "sess_1", "object": "realtime.session", "model": "m", **update["session"]}
+        self._session = merge(self._session, update["session"])
+        session = {"id": "sess_1", "object": "realtime.session", "model": "m", **self._session}
         if session["type"] == "realtime":
-            audio = session.setdefault("audio", {})
-            audio["input"] = {"turn_detection": self.turn_detection, **audio.get("input", {})}
+            session = merge({"audio": {"input": {"turn_detection": self.turn_detection}}}, session)
         await self._send(connection, "session.created", session=session)
         await self._send(connection, "session.updated", session=session)
 

@@ -121,6 +121,19 @@ def test_model_must_come_from_somewhere() -> None:
         resolve(None, api_key=KEY, environ={})
 
 
+def test_a_transcription_session_is_asked_for_without_a_model() -> None:
+    asked = "wss://api.openai.com/v1/realtime?intent=transcription"
+    assert resolve(api_key=KEY, intent="transcription", environ={}).url == asked
+    assert resolve(None, base_url=asked, api_key=KEY, environ={}).url == asked
+    own = "wss://g.example/v1/realtime?model=whisper-1"
+    assert resolve(base_url=own, api_key=KEY, intent="transcription", environ={}).url == own
+    at_azure = {"AZURE_OPENAI_ENDPOINT": "https://r.openai.azure.com", "AZURE_OPENAI_API_KEY": KEY}
+    url = resolve(intent="transcription", environ=at_azure).url
+    assert url == "wss://r.openai.azure.com/openai/v1/realtime?intent=transcription"
+    old = azure(intent="transcription", api_version="2025-04-01-preview", environ=at_azure).url
+    assert old.endswith("/openai/realtime?api-version=2025-04-01-preview&intent=transcription")
+
+
 def test_secrets_are_not_shown() -> None:
     endpoint = resolve(base_url="wss://user:pass@g.example/v1/realtime?api-key=hidden", api_key=KEY, environ={})
     for text in (repr(endpoint), str(endpoint), endpoint.name, f"{endpoint}"):
@@ -285,3 +298,32 @@ async def test_a_redirection_is_refused_and_gets_no_key() -> None:
         with pytest.raises(ConnectError, match="HTTP 307"):
             await connect(resolve(base_url=url, api_key=KEY, environ={}), timeout_s=10)
     assert [request.path for request in asked] == ["/v1/realtime?model=gpt-realtime"]
+
+
+async def test_the_proxy_of_the_environment_is_asked_and_gets_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = bytearray()
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.extend(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def answer(connection: ServerConnection) -> None:
+        await connection.send("hello")
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        address = f"http://user:s3cret@127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+        for name in ("https_proxy", "http_proxy"):
+            monkeypatch.setenv(name, address)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        with pytest.raises(ConnectError, match="through the proxy") as caught:
+            await connect(resolve(base_url="wss://realtime.example/v1", api_key=KEY, environ={}), timeout_s=10)
+        assert "s3cret" not in str(caught.value)
+        assert asked.startswith(b"CONNECT realtime.example:443 ")
+        assert KEY.encode() not in asked
+        async with serve(answer, "127.0.0.1", 0) as server:  # this machine's own addresses need none
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+            socket = await connect(resolve(base_url=url, environ={}), timeout_s=10)
+            assert await socket.receive() == b"hello"
+            await socket.close()

@@ -40,6 +40,7 @@ from realtime_voice import (
 )
 from realtime_voice import events as ev
 from realtime_voice import session as module
+from realtime_voice._socket import Socket
 from realtime_voice.audio.push import PushAudioIO
 from realtime_voice.audio.wire import BargeIn
 from realtime_voice.configuration import session_config
@@ -124,6 +125,7 @@ def test_configuration_is_merged_last_and_deeply() -> None:
 async def test_transcription_session(peer: Any) -> None:
     async with open_session(peer, config={"type": "transcription"}):
         pass
+    assert peer.paths == ["/v1/realtime?intent=transcription"], "a model's session could not become one"
     session = peer.received[0]["session"]
     assert session["type"] == "transcription"
     assert set(session["audio"]) == {"input"}
@@ -356,6 +358,28 @@ async def test_changing_the_session(peer: Any) -> None:
         assert session.is_running
 
 
+async def test_a_change_is_not_taken_for_the_one_before(peer: Any) -> None:
+    async with open_session(peer) as session:
+        peer.configure = False
+        before = asyncio.create_task(session.update({"instructions": "one"}))
+        first = await peer.expect("session.update")
+        before.cancel()
+        after = asyncio.create_task(session.update({"instructions": "two"}))
+        second = await peer.expect("session.update")
+        await peer.send("session.updated", session=first["session"])
+        await peer.refuse(second, "invalid_value", "not that")
+        with pytest.raises(ConfigurationError, match="not that"):
+            await after
+
+
+async def test_a_change_by_a_typed_event_is_for_the_next_connection_too(peer: Any) -> None:
+    async with open_session(peer) as session:
+        await session.send(ev.SessionUpdate(session=ev.Session(type="realtime", instructions="Be brief.")))
+        await until(lambda: session.config.get("instructions") == "Be brief.")
+        assert session.protocol.requested["instructions"] == "Be brief."
+        assert "format" in session.protocol.requested["audio"]["input"], "and what was asked for before"
+
+
 async def test_items_are_placed_retrieved_and_removed(peer: Any) -> None:
     async with open_session(peer) as session:
         text = {"type": "message", "role": "system", "content": [{"type": "input_text", "text": "Now."}]}
@@ -396,7 +420,7 @@ async def test_items_are_placed_retrieved_and_removed(peer: Any) -> None:
 async def test_unanswered_request_does_not_wait_for_ever(peer: Any) -> None:
     async with open_session(peer) as session:
         with pytest.raises(SessionTimeout, match="has not answered a request"):
-            await session._answer_to("event_x", lambda _: False, timeout_s=0.01)
+            await session._answer_of(session._waiter("event_x", lambda _: False), timeout_s=0.01)
         assert session._waiters == {}
 
 
@@ -476,6 +500,33 @@ async def test_microphone_goes_out_and_answers_come_in(peer: Any) -> None:
         assert talk.audio.playout.received_ms("item_a") == 200
         talk.listen(50)
         assert (await next_event(session, PlayoutStarted)).item_id == "item_a"
+
+
+async def test_a_socket_that_takes_nothing_bounds_what_waits_and_what_is_lost_is_counted(
+    peer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime_voice.queues.MESSAGE_BYTES", 20_000)
+    monkeypatch.setattr("realtime_voice.audio.push.PushAudioIO._behind", property(lambda self: len(self._chunks) >= 20))
+    opens, send = asyncio.Event(), Socket.send
+
+    async def wait(socket: Socket, message: bytes) -> None:
+        await opens.wait()
+        await send(socket, message)
+
+    audio = PushAudioIO(rate=24000)
+    async with open_session(peer, audio=audio) as session:
+        monkeypatch.setattr(Socket, "send", wait)
+        for _ in range(300):
+            audio.push(b"\1\0" * 480)
+            await asyncio.sleep(0)
+        lost = audio.overruns
+        assert 0 < lost < 300 * 960
+        waiting = session._link._current.outgoing._size
+        assert waiting < 20_000 + 20 * 2000
+        opens.set()
+        await until(lambda: session._link._current.outgoing._size == 0)
+        audio.push(b"\1\0" * 480)
+        assert audio.overruns == lost, "there is room again"
 
 
 async def test_barge_in_after_the_answer_is_complete_on_the_wire(peer: Any) -> None:
@@ -1141,6 +1192,31 @@ async def test_key_and_audio_are_never_logged(peer: Any, caplog: pytest.LogCaptu
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("realtime_voice")]
     assert any("session.updated" in line for line in ours)
     assert not any(secret in line for line in ours for secret in (KEY, "private words", "AAECAwQF"))
+
+
+async def test_the_socket_logs_no_headers_even_where_asked_to(peer: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "realtime_voice.socket")
+    async with open_session(peer, api_key=KEY) as session:
+        await session.send_text("private words")
+        await peer.expect("conversation.item.create")
+    assert KEY not in caplog.text
+    assert "private words" not in caplog.text
+
+
+async def test_a_refusal_is_logged_by_its_code_not_its_words(peer: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "realtime_voice")
+    async with open_session(peer) as session:
+        await session.send_text("private words", respond=False)
+        await peer.refuse(await peer.expect("conversation.item.create"), "invalid_value", "no: 'private words'")
+        await next_event(session, ev.Error)
+    assert "server error invalid_value" in caplog.text
+    assert "private words" not in caplog.text
+
+
+async def test_what_is_no_event_is_refused(peer: Any) -> None:
+    async with open_session(peer) as session:
+        with pytest.raises(ValueError, match="needs a 'type'"):
+            await session.send({"audio": ""})
 
 
 def test_importing_the_package_loads_next_to_nothing() -> None:

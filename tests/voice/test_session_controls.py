@@ -13,7 +13,7 @@ from realtime_voice.audio.push import PushAudioIO
 from realtime_voice.errors import AudioFileError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
 PATIENCE_S = 10
@@ -112,6 +112,40 @@ async def test_a_server_that_refuses_to_let_finish_is_told(peer: Any) -> None:
         assert session.allow_interruptions
 
 
+async def test_blocks_that_overlap_are_one(peer: Any) -> None:
+    async with open_session(peer) as session:
+        first, second = session.uninterrupted(), session.uninterrupted()
+        await first.__aenter__()
+        await second.__aenter__()
+        await first.__aexit__(None, None, None)
+        assert not session.allow_interruptions
+        assert not session.protocol.server_interrupts
+        await second.__aexit__(None, None, None)
+        assert session.allow_interruptions
+        await until(lambda: session.protocol.server_interrupts)
+
+
+async def test_a_block_behind_another_is_one_too(peer: Any) -> None:
+    async with open_session(peer) as session:
+        async with session.uninterrupted():
+            pass
+        async with session.uninterrupted():
+            await session.update({"instructions": "Be brief."})  # behind all that was said before
+            assert not session.protocol.server_interrupts
+        await until(lambda: session.protocol.server_interrupts)
+
+
+async def test_what_a_block_finds_changed_it_leaves_so(peer: Any) -> None:
+    async with open_session(peer) as session:
+        async with session.uninterrupted():
+            detection = {**session.protocol.turn_detection, "silence_duration_ms": 900}
+            await session.update({"audio": {"input": {"turn_detection": detection}}})
+            session.allow_interruptions = False
+        assert not session.allow_interruptions
+        await until(lambda: session.protocol.server_interrupts)
+        assert session.protocol.turn_detection["silence_duration_ms"] == 900
+
+
 async def test_played_waits_for_the_last_word(peer: Any) -> None:
     audio = PushAudioIO(rate=24000)
     async with open_session(peer, audio=audio) as session:
@@ -158,6 +192,20 @@ async def test_what_is_said_while_the_key_is_down_is_committed_and_answered(peer
         audio.push(bytes(2 * 50 * MS))
         await peer.expect("input_audio_buffer.clear")
         await peer.nothing()  # a tap is no question
+
+
+async def test_a_tap_just_before_costs_nothing_of_what_is_said(peer: Any) -> None:
+    peer.turn_detection = None
+    audio = PushAudioIO(rate=24000, mode="push_to_talk", pre_roll_ms=0)
+    async with open_session(peer, audio=audio, config=NO_TURNS) as session:
+        await session.press()
+        await session.release()
+        await session.press()
+        audio.push(b"\x01\x00" * 150 * MS)
+        await session.release()
+        audio.push(bytes(2 * 200 * MS))
+        await peer.expect("input_audio_buffer.commit")
+        await peer.expect("response.create")
 
 
 async def test_the_key_silences_the_agent(peer: Any) -> None:
@@ -259,3 +307,75 @@ async def test_events_are_those_of_the_conversation(peer: Any) -> None:
                 if isinstance(event, ToolResult):
                     break
     assert kinds == [AgentTranscript, AgentTranscript, ev.ToolCall, ToolResult]
+
+
+async def test_a_cancelled_wait_for_an_event_ends_no_iteration(peer: Any) -> None:
+    async with open_session(peer) as session:
+        events = session.events()
+        for number in range(3):
+            waiting = asyncio.create_task(anext(events))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            await peer.begin_response(f"resp_{number}")
+            await peer.speak("Four.", 20, response=f"resp_{number}", item=f"item_{number}")
+            await peer.end_response(f"resp_{number}")
+            async with asyncio.timeout(PATIENCE_S):
+                while not (event := await anext(events)).final:
+                    pass
+            assert event.item_id == f"item_{number}"
+
+
+# Cancelling
+
+
+@pytest.mark.parametrize("steps", [*range(6), 20])
+async def test_every_control_can_be_cancelled(peer: Any, steps: int) -> None:
+    """Wherever it is cut, the session goes on, may be interrupted, and still answers."""
+    audio = PushAudioIO()
+    async with open_session(peer, audio=audio) as session:
+        await answer(peer, {"response": {}})
+        await until(lambda: session.protocol.is_quiet and audio.playout.active)
+
+        async def block() -> None:
+            async with session.uninterrupted():
+                await asyncio.Event().wait()
+
+        events = session.events()
+        for call in (
+            lambda: session.say("x"),
+            lambda: session.say("x", interruptible=False),
+            block,
+            session.played,
+            lambda: anext(events),
+            lambda: anext(session),
+        ):
+            await cut(call(), steps)
+        assert session.allow_interruptions
+        await session.update({"instructions": "still here"})
+        assert session.config["instructions"] == "still here"
+        await until(lambda: session.protocol.server_interrupts and not session._waiters)
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_the_key_can_be_cancelled(peer: Any, steps: int) -> None:
+    peer.turn_detection = None
+    audio = PushAudioIO(rate=24000, mode="push_to_talk", pre_roll_ms=0)
+    async with open_session(peer, audio=audio, config=NO_TURNS) as session:
+        await cut(session.press(), steps)
+        await cut(session.release(), steps)
+        await session.press()
+        audio.push(b"\x01\x00" * 150 * MS)
+        await session.release()
+        audio.push(bytes(2 * 200 * MS))
+        await until(lambda: any(event["type"] == "input_audio_buffer.commit" for event in peer.received))
+
+
+async def cut(call: Coroutine[Any, Any, object], steps: int) -> None:
+    """Cancel it after as many turns of the loop."""
+    task = asyncio.create_task(call)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
