@@ -1,4 +1,4 @@
-"""A pytest plugin for Strands' own tests: our model in place of theirs, on the sockets those tests make up.
+"""A pytest plugin for Strands' own tests: our classes in place of theirs, on the sockets and devices they make up.
 
 Only tests of the public interface are kept: those that name nothing that begins with an underscore.
 """
@@ -13,9 +13,12 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import strands.bidi.io
 import strands.bidi.models
 from realtime_voice import _socket
-from realtime_voice.strands import BidiOpenAIRealtimeModel, BidiSessionEvent
+from realtime_voice.audio import PushAudioIO, device
+from realtime_voice.strands import BidiAudioIO, BidiOpenAIRealtimeModel, BidiSessionEvent, audio_io
+from realtime_voice.strands.audio_io import Shared
 from strands.bidi.models.openai import realtime
 
 if TYPE_CHECKING:
@@ -23,19 +26,35 @@ if TYPE_CHECKING:
 
     from realtime_voice.endpoint import Endpoint
 
+NOT_RAISED = pytest.fail.Exception
 G711 = "G.711 is spoken on the wire"
-ON_PURPOSE = {
-    "test__init__rejects_invalid_model_id[model_config0]": "model_id has a default, as in Strands' first releases",
-    "test__init__rejects_unsupported_audio_format[audio_format2-": G711,
-    "test__init__rejects_unsupported_audio_format[audio_format3-": G711,
-    "test_update_config_rejects_unsupported_audio_format[audio_format0-": G711,
-    "test_send_all_content_types": "audio that ends within a sample is refused: what follows it would be noise",
-    "test_connection_edge_cases": "a connection that cannot be closed in order is cut, and stop() returns",
+FRAMES = "echo control takes its own 10 ms frames out of blocks of any size"
+ALIGNED = "what was played is aligned with what was captured by construction, however much waits"
+ON_PURPOSE: dict[str, tuple[str, type[BaseException]]] = {
+    "test__init__rejects_invalid_model_id[model_config0]": (
+        "model_id has a default, as in Strands' first releases",
+        NOT_RAISED,
+    ),
+    "test__init__rejects_unsupported_audio_format[audio_format2-": (G711, NOT_RAISED),
+    "test__init__rejects_unsupported_audio_format[audio_format3-": (G711, NOT_RAISED),
+    "test_update_config_rejects_unsupported_audio_format[audio_format0-": (G711, NOT_RAISED),
+    "test_send_all_content_types": ("half a sample is refused: what follows it would be noise", ValueError),
+    "test_connection_edge_cases": (
+        "a connection that cannot be closed in order is cut, and stop() returns",
+        NOT_RAISED,
+    ),
+    "test_echo_cancellation_rejects_different_channel_counts": ("the device has channels of its own", NOT_RAISED),
+    "test_input_aligns_buffer_to_10ms_when_echo_cancellation_on": (FRAMES, AssertionError),
+    "test_output_aligns_buffer_to_10ms_at_output_rate": (FRAMES, AssertionError),
+    "test_output_aligns_buffer_to_10ms_matched_rates": (FRAMES, AssertionError),
+    "test_frames_per_buffer_rejected_when_ec_on": (FRAMES, NOT_RAISED),
+    "test_mic_buffer_rejects_invalid_size_when_ec_on[101]": (ALIGNED, NOT_RAISED),
+    "test_mic_buffer_rejects_invalid_size_when_ec_on[9999]": (ALIGNED, NOT_RAISED),
 }
-"""Tests that want what is otherwise here on purpose, by how their names begin -> why; docs/strands.md has them too."""
+"""Tests that want what is otherwise here on purpose, by how their names begin -> why, and how they fail.
 
-RAISES: dict[str, type[BaseException]] = {"test_send_all_content_types": ValueError}
-"""How one of them fails; the others say that nothing was raised."""
+docs/strands.md has them too.
+"""
 
 COMPLETE = {"item_id": "item", "output_index": 0, "content_index": 0, "audio_start_ms": 0}
 """What the API's events always have, and those of the tests mostly not."""
@@ -132,6 +151,28 @@ async def connect(endpoint: Endpoint, *, timeout_s: float) -> Any:
         return MockedSocket(await realtime.websockets.connect(endpoint.url, additional_headers=headers))
 
 
+class Device(PushAudioIO):
+    """A sound device that opens the streams of the PyAudio that stands for the library's."""
+
+    def __init__(self, block_s: float | None = None, **options: Any) -> None:
+        super().__init__()
+        self.block_s = block_s
+
+
+class AudioShared(Shared):
+    def _device(self, streams: Any) -> Any:
+        from strands.bidi.io.audio import pyaudio
+
+        opened: Any = super()._device(streams)
+        for stream in streams:
+            frames = None if opened.block_s is None else round(opened.block_s * stream["sample_rate"])
+            pyaudio.PyAudio().open(frames_per_buffer=frames)
+        return opened
+
+
+strands.bidi.io.AudioIO = BidiAudioIO
+audio_io.Shared = AudioShared
+device.DeviceAudioIO = Device
 strands.bidi.models.OpenAIRealtimeModel = Model
 _socket.connect = connect
 
@@ -142,9 +183,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=[item for item in items if item not in public])
     items[:] = public
     for item in public:
-        for name, reason in ON_PURPOSE.items():
+        for name, (reason, error) in ON_PURPOSE.items():
             if item.name.startswith(name):
-                item.add_marker(pytest.mark.xfail(reason=reason, raises=RAISES.get(name, pytest.fail.Exception)))
+                item.add_marker(pytest.mark.xfail(reason=reason, raises=error))
 
 
 def _is_public(item: pytest.Item) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import warnings
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from strands.bidi.models import AudioCapable
 from strands.bidi.types import (
@@ -20,21 +21,42 @@ from realtime_voice.strands.stable.stopping import heed_stop_requests
 
 if TYPE_CHECKING:
     from strands.bidi import BidiAgent
-    from strands.bidi.io import ConsoleIO
+    from strands.bidi.io import AudioProcessorConfig, ConsoleIO
     from strands.bidi.types import BidiOutputEvent, OutputStream
 
     from realtime_voice.strands.model import Stream
 
+STREAM_DELAY_MS: Final = 1000
+"""Longest delay that Strands' configuration may name."""
+
 
 class BidiAudioIO(AudioIOBase):
-    """`AudioIOBase`, whose options it takes, and one more.
+    """`AudioIOBase`, whose options it takes, and Strands' own two.
 
     Args:
         console: Strands' console, which shows what the speaker says and what else happens; none by default.
+        audio_processor: Echo control in Strands' words: True or an ``AudioProcessorConfig`` is echo control with noise
+            suppression and gain control, False is none; None leaves it to the options. ``stream_delay_ms`` is not
+            needed: what was played is aligned with what was captured by construction.
         **options: See `AudioIOBase`.
+
+    Raises:
+        ValueError: An option is wrong, or echo control is chosen in both words.
+        ModuleNotFoundError: Echo control is asked for, and the extra `aec` is not installed.
     """
 
-    def __init__(self, *, console: ConsoleIO | None = None, **options: Unpack[AudioOptions]) -> None:
+    def __init__(
+        self,
+        *,
+        console: ConsoleIO | None = None,
+        audio_processor: AudioProcessorConfig | bool | None = None,
+        **options: Unpack[AudioOptions],
+    ) -> None:
+        if audio_processor is not None:
+            processing = _processing(audio_processor)
+            if twice := sorted(processing.keys() & options.keys()):
+                raise ValueError(f"give audio_processor or {', '.join(twice)}, not both: they are the same setting")
+            options.update(processing)
         super().__init__(**options)
         self._console = console
 
@@ -45,6 +67,26 @@ class BidiAudioIO(AudioIOBase):
     def output(self) -> AudioOutput:
         """Return the speaker."""
         return AudioOutput(self._shared, None if self._console is None else self._console.output())
+
+
+def _processing(chosen: AudioProcessorConfig | bool) -> AudioOptions:
+    """Return Strands' `audio_processor` as our options. Raises ValueError."""
+    if not isinstance(chosen, bool | dict):
+        raise ValueError(f"audio_processor must be a bool or an AudioProcessorConfig, not {chosen!r}")  # noqa: TRY004
+    if chosen is False:
+        return {"echo_control": None}
+    config: dict[str, Any] = {} if chosen is True else dict(chosen)
+    cancels, delay_ms = config.pop("echo_cancellation", True), config.pop("stream_delay_ms", 0)
+    if config:
+        raise ValueError(f"audio_processor has no {sorted(config)}: it takes echo_cancellation and stream_delay_ms")
+    if not isinstance(delay_ms, int) or not 0 <= delay_ms <= STREAM_DELAY_MS:
+        raise ValueError(f"stream_delay_ms must be a whole number from 0 to {STREAM_DELAY_MS}, not {delay_ms!r}")
+    if cancels:
+        return {"echo_control": "webrtc", "noise_suppression": "moderate", "gain_control": True}
+    if delay_ms:
+        raise ValueError("stream_delay_ms requires echo cancellation")
+    warnings.warn("noise suppression and gain control come with echo control only: both are off", stacklevel=3)
+    return {"echo_control": None}
 
 
 def _streams(agent: BidiAgent) -> tuple[Stream, Stream]:

@@ -10,6 +10,7 @@ from unittest.mock import AsyncMock, MagicMock
 import pytest
 from realtime_voice.audio import Heard, PushAudioIO, Wire
 from realtime_voice.audio import device as device_module
+from realtime_voice.audio import echo as echo_module
 from realtime_voice.errors import AudioDeviceError
 from realtime_voice.events import ResponseOutputAudioDelta
 from realtime_voice.strands import BidiAgent, BidiAudioIO, BidiOpenAIRealtimeModel
@@ -291,6 +292,53 @@ async def test_echo_options_reach_the_device(monkeypatch: pytest.MonkeyPatch) ->
         BidiAudioIO(audio=PushAudioIO(), barge_in="off", headset=True)
     with pytest.raises(ValueError, match="low, moderate, high"):
         BidiAudioIO(noise_suppression="total")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "options"),
+    [
+        (True, {"echo_control": "webrtc", "noise_suppression": "moderate", "gain_control": True}),
+        ({"stream_delay_ms": 20}, {"echo_control": "webrtc", "noise_suppression": "moderate", "gain_control": True}),
+        (False, {"echo_control": None}),
+        (None, {}),
+    ],
+)
+async def test_strands_words_for_echo_control(
+    monkeypatch: pytest.MonkeyPatch, chosen: Any, options: dict[str, Any]
+) -> None:
+    opened: list[dict[str, Any]] = []
+
+    def make(**options: Any) -> PushAudioIO:
+        opened.append(options)
+        return PushAudioIO()
+
+    monkeypatch.setattr(device_module, "DeviceAudioIO", make)
+    monkeypatch.setattr(echo_module, "installed", lambda: True)
+    source = BidiAudioIO(audio_processor=chosen).input()
+    await source.start(BidiAgent(model=OtherModel(16000, 24000)))
+    await source.stop()
+    given = {"echo_control", "noise_suppression", "gain_control"} & opened[0].keys()
+    assert {name: opened[0][name] for name in given} == options
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"audio_processor": "yes"}, "must be a bool or an AudioProcessorConfig"),
+        ({"audio_processor": {"gain": 1}}, "has no .'gain'.: it takes echo_cancellation and stream_delay_ms"),
+        ({"audio_processor": {"stream_delay_ms": 1001}}, "stream_delay_ms must be a whole number from 0 to 1000"),
+        ({"audio_processor": {"echo_cancellation": False, "stream_delay_ms": 1}}, "requires echo cancellation"),
+        ({"audio_processor": True, "echo_control": None}, "give audio_processor or echo_control, not both"),
+    ],
+)
+def test_strands_words_for_echo_control_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        BidiAudioIO(**options)
+
+
+def test_noise_suppression_without_echo_control_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match="come with echo control only"):
+        BidiAudioIO(audio_processor={"echo_cancellation": False})
 
 
 async def test_a_device_that_is_missing_ends_the_run(monkeypatch: pytest.MonkeyPatch, peer: Peer) -> None:
