@@ -43,6 +43,7 @@ MESSAGE_CHARACTERS: Final = 1000
 OnInterrupt: TypeAlias = Literal["finish", "cancel"]
 """What a user's interruption does to a running tool."""
 
+_LIMITS: Final = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -331,13 +332,27 @@ def _arguments_type(name: str, function: Callable[..., Any], descriptions: Mappi
 
 
 def _described(hint: Any, description: str | None) -> Any:
-    """Give a hint the description of its Annotated string (or field), else the docstring's."""
+    """Give a hint the description of its Annotated string (or field), else the docstring's, and a field's limits."""
+    limits: dict[str, Any] = {}
     if typing.get_origin(hint) is Annotated:
         for extra in hint.__metadata__:
             text = extra if isinstance(extra, str) else getattr(extra, "description", None)
             if isinstance(text, str):
                 description = text
+            for source in (extra, *getattr(extra, "metadata", ())):
+                limits |= {name: limit for name in _LIMITS if (limit := getattr(source, name, None)) is not None}
+    if limits:
+        hint = _limited(hint, msgspec.Meta(**limits))
     return Annotated[hint, msgspec.Meta(description=description)] if description else hint
+
+
+def _limited(hint: Any, limits: msgspec.Meta) -> Any:
+    """Give a hint limits; of a union its members have them, except None."""
+    bare = hint.__origin__ if typing.get_origin(hint) is Annotated else hint
+    if typing.get_origin(bare) not in {typing.Union, types.UnionType}:
+        return Annotated[hint, limits]
+    members = (kind if kind is type(None) else Annotated[kind, limits] for kind in typing.get_args(bare))
+    return typing.Union[tuple(members)]  # noqa: UP007
 
 
 def _schema(name: str, arguments: type[msgspec.Struct], function: Callable[..., Any]) -> dict[str, Any]:

@@ -124,6 +124,23 @@ def test_pydantic_models_and_enums() -> None:
         made.convert({"party": {"guests": [{"name": "A"}]}})
 
 
+def test_limits_of_parameters_hold() -> None:
+    @tool
+    def book(
+        seats: Annotated[int, Field(ge=1, le=5, description="how many")],
+        name: Annotated[str, Field(min_length=2, pattern="^[a-z]+$")] = "me",
+        row: Annotated[int | None, Field(gt=0)] = None,
+    ) -> None: ...
+
+    properties = book.parameters["properties"]
+    assert properties["seats"] == {"type": "integer", "minimum": 1, "maximum": 5, "description": "how many"}
+    assert (properties["name"]["minLength"], properties["name"]["pattern"]) == (2, "^[a-z]+$")
+    assert book.convert({"seats": 5, "name": "ab", "row": None}) == {"seats": 5, "name": "ab", "row": None}
+    for wrong in ({"seats": 9}, {"seats": 1, "name": "a"}, {"seats": 1, "name": "A1"}, {"seats": 1, "row": 0}):
+        with pytest.raises(ToolError, match="wrong arguments for book"):
+            book.convert(wrong)
+
+
 def test_recursive_types_end_somewhere() -> None:
     made = Tool(_climb)
     assert made.parameters["properties"]["tree"]["properties"]["children"]["items"]["type"] == "object"
