@@ -41,6 +41,7 @@ def test_c_includes_only_standard_headers_and_itself() -> None:
             assert own or name in C_STANDARD_HEADERS, f"{source.name} includes {name}"
 
 
+@pytest.mark.timeout(300)  # it compiles all of it
 def test_c_needs_only_memory_mathematics_and_one_clock(tmp_path: Path) -> None:
     for source in CSRC.rglob("*.c"):
         compiled = tmp_path / f"{source.stem}.o"

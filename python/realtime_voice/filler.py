@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SOUND_S: Final = 10.0
 """A longer sound is refused: it would keep an answer waiting."""
+_ITEM: Final = "filler_"
 _ENCODE: Final = {"pcm": bytes, "pcmu": g711.encode_ulaw, "pcma": g711.encode_alaw}
 
 
@@ -45,10 +46,14 @@ class Filler:
     def play(self, playout: Playout) -> None:
         """Begin to play the sound; the server does not hear of it."""
         self._played += 1
-        item_id = f"filler_{self._played}"
+        item_id = f"{_ITEM}{self._played}"
         playout.feed_audio(item_id, self._sound)
         playout.end_item(item_id)
         self._playing = playout
+
+    def is_sound(self, item_id: str) -> bool:
+        """Whether that is the sound, which is nobody's word."""
+        return bool(self._sound) and item_id.startswith(_ITEM)
 
     def hush(self) -> None:
         """End the sound, if it still plays: the agent begins to speak."""

@@ -803,6 +803,8 @@ class Session:
 
     def _interrupted(self, heard: Sequence[Heard], *, by_server: bool) -> list[ev.Interrupted]:
         """Say what follows from playout being silenced: to the server, to the application, to tools."""
+        if self._filler is not None:
+            heard = [cut for cut in heard if not self._filler.is_sound(cut.item_id)]
         interrupted = self.protocol.interrupt(heard, by_server=by_server)
         for event in interrupted:
             self._events.put(event)

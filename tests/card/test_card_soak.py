@@ -17,5 +17,5 @@ async def test_memory_and_what_waits_stay_as_they_are():
     assert end["objects"] - begun["objects"] < 1000
     starved = end["device_underflows"] + end["device_overflows"] + end["missed_ms"] > 0
     assert end["overruns"] == 0 or starved
-    assert max(row["most_ms"] for row in rows) < 1000 or starved
+    assert max(row["most_ms"] for row in rows) < 3000 or starved
     assert end["chunks"] * 0.02 * WIRE.rate == pytest.approx(SECONDS * WIRE.rate, rel=0.1) or starved

@@ -93,6 +93,7 @@ class DeviceAudioIO(TickedAudioIO):
             options["echo_control"] = None
         options.setdefault("echo_control", "auto")
         super().__init__(record=record, clock=clock, **options)
+        self._is_live = True
         self._has_open_speaker = input_device is not False and output_device is not False
         self._latency, self._block_s = _settled(latency, block_s)
         self._period_s = self._block_s  # in which the device asks for one block or for several at once

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RING_SECONDS: Final = 10
+CHUNK_MS: Final = 20  # the gate's own default
 CHUNKS_WAITING: Final = 1000
+LIVE_MS: Final = 10_000
+"""What a live microphone has said and the session has not taken; beyond, the oldest whole chunks are dropped."""
 EVENTS_WAITING: Final = 1000
 _logger = logging.getLogger("realtime_voice.audio")
 
@@ -81,6 +84,9 @@ class EngineAudioIO(ABC):
         self._awake = asyncio.Event()
         self._recorder: Recorder | None = None
         self._echo: EchoControl | None = None
+        self._is_live = False  # its source does not wait
+        self.dropped_chunks = 0
+        """Of a live microphone: chunks that the session did not take in time, the oldest first."""
         self._behind_capture = 0  # samples that echo control has taken and not given back yet
         self._input_latency_s = 0.0
         self._heard_at = 0.0  # time of the last event of speech
@@ -279,7 +285,7 @@ class EngineAudioIO(ABC):
     @property
     def _behind(self) -> bool:
         """The session has not taken what waits: leave audio where it is."""
-        return len(self._chunks) >= CHUNKS_WAITING
+        return len(self._chunks) >= CHUNKS_WAITING and not self._is_live
 
     def _take_captured(self) -> bytes:
         """Take what the microphone has heard, without the echo where that is controlled."""
@@ -299,11 +305,19 @@ class EngineAudioIO(ABC):
 
     def _capture(self, pcm: Buffer) -> None:
         self._chunks.extend(self.gate.push(pcm))
+        if self._is_live:
+            self._drop_old()
         captured_at = self._clock.time() - self._input_latency_s - self._behind_capture / self.duplex.rate
         for name, sample in self.gate.events():
             time = captured_at - (self.gate.position - sample) / self.gate.wire_rate
             self._heard_at = time = max(self._heard_at, time)  # in order, also faster than real time
             self._tell((SpeechStarted if name == "speech_started" else SpeechStopped)(sample, time))
+
+    def _drop_old(self) -> None:
+        kept = max(1, LIVE_MS // self._gate_options.get("chunk_ms", CHUNK_MS))
+        while len(self._chunks) > kept:
+            self._chunks.popleft()
+            self.dropped_chunks += 1
 
     def _tell(self, event: AudioEvent) -> None:
         self._events.append(event)

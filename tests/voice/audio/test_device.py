@@ -252,3 +252,17 @@ def test_without_portaudio_the_error_says_what_to_install(monkeypatch, failure, 
     monkeypatch.setattr(builtins, "__import__", failing)
     with pytest.raises(AudioDeviceError, match=advice):
         devices()
+
+
+async def test_what_a_session_does_not_take_in_time_is_dropped_oldest_first(card, clock):
+    audio = DeviceAudioIO(clock=clock, echo_control=None, block_s=0.1)
+    await audio.start(WIRE, WIRE, framed=False)
+    (stream,) = card.streams
+    for _ in range(120):
+        stream.run(captured=b"\x00\x10" * 4800, blocks=1)
+        await clock.run(0.1)
+    chunks = await audio.captured()
+    assert len(chunks) == 500
+    assert audio.dropped_chunks == pytest.approx(100, abs=2)
+    assert chunks[-1][0] - chunks[0][0] == 499 * 480  # whole chunks, with the place each had
+    await audio.stop()
