@@ -276,6 +276,8 @@ size_t rc_delta_decoder_wire_samples(const rc_delta_decoder *decoder, rc_json_te
 size_t rc_delta_decoder_samples(const rc_delta_decoder *decoder, rc_json_text audio)
 {
     size_t samples = rc_delta_decoder_wire_samples(decoder, audio);
+    if (samples > RC_RESAMPLE_MAX_INPUT)
+        return 0;
     return decoder->resample == NULL ? samples : rc_resample_count(decoder->resample, samples);
 }
 
@@ -371,6 +373,8 @@ static size_t decode_block(rc_wire wire, int16_t samples[BLOCK_BYTES], const cha
 
 int rc_delta_decoder_decode(rc_delta_decoder *decoder, rc_ring_region to, rc_json_text audio, rc_text_error *error)
 {
+    if (rc_delta_decoder_wire_samples(decoder, audio) > RC_RESAMPLE_MAX_INPUT)
+        return refuse(error, 0, "too much audio for one message");
     if (decoder->wire == RC_WIRE_PCM && rc_base64_decoded_size(audio.text, audio.length) % 2 != 0) {
         int result = check_base64(audio, error);
         return result == RC_OK ? refuse(error, audio.length, "16-bit audio ends inside a sample") : result;

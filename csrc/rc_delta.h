@@ -47,7 +47,8 @@ void rc_delta_decoder_reset(rc_delta_decoder *decoder);
 int rc_delta_decoder_adjust(rc_delta_decoder *decoder, double ppm);
 
 /* Samples at the wire's rate, and at the decoder's, that `audio` becomes; exact when it is valid
- * base64 without escapes, enough room when it is not. */
+ * base64 without escapes, enough room when it is not. 0 at the decoder's rate for more of the wire's
+ * than RC_RESAMPLE_MAX_INPUT, which decoding refuses. */
 size_t rc_delta_decoder_wire_samples(const rc_delta_decoder *decoder, rc_json_text audio);
 size_t rc_delta_decoder_samples(const rc_delta_decoder *decoder, rc_json_text audio);
 /* Decodes base64 into `to`, which holds rc_delta_decoder_samples(): free space of a ring, to be

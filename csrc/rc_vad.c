@@ -11,7 +11,6 @@
 
 #include "rc_activation.h"
 #include "rc_features.h"
-#include "rc_resample.h"
 #include "rc_vad_weights.h"
 
 enum {

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "rc_resample.h"
 #include "rc_silero.h"
 
 #define RC_VAD_RATE 16000 /* Hz, of the stream inside */
@@ -34,7 +35,7 @@ void rc_vad_stagger(rc_vad *vad);
 /* As new: forgets the noise it has learned, too. */
 void rc_vad_reset(rc_vad *vad);
 
-/* Hops that the next `count` samples will complete: exact. */
+/* Hops that the next `count` samples, at most RC_RESAMPLE_MAX_INPUT, will complete: exact. */
 size_t rc_vad_hops(const rc_vad *vad, size_t count);
 /* Takes `count` samples and writes the probability, 0 to 1, of every hop they complete (room for
  * rc_vad_hops()). Returns their number. */

@@ -60,8 +60,8 @@ class DeltaDecoder:
         """Decode a whole message; None when its type is another: it is for the JSON layer.
 
         Raises ValueError with the offset in bytes when the message is not a JSON object with a
-        type, when its audio is missing, not base64, or ends inside a sample. Nothing has been
-        written then, and the stream goes on with the next delta.
+        type, when its audio is missing, not base64, ends inside a sample or has more than 2**26
+        samples. Nothing has been written then, and the stream goes on with the next delta.
         """
 
     def feed_audio(self, audio: str | Buffer, /) -> tuple[int, int, bytes | None]:

@@ -12,6 +12,8 @@ from realtime_core.frame cimport rc_wire, wire_of
 from realtime_core.resample cimport RC_RESAMPLE_MAX_PPM
 from realtime_core.ring cimport Ring, rc_ring_head, rc_ring_region, rc_ring_write_commit, rc_ring_write_region
 
+cdef size_t _LONG = 1 << 20  # characters: 100 us and more; below, handing the GIL over would cost more
+
 
 cdef bytes _unescaped(rc_json_text text):
     plain = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> text.length)
@@ -109,6 +111,7 @@ cdef class DeltaDecoder:
         """Decode into the ring, or into `delta.pcm` when it has no room; all or nothing."""
         cdef rc_text_error error
         cdef rc_ring_region region
+        cdef int result
         cdef size_t count = rc_delta_decoder_samples(self.handle, audio)
         delta.samples = <Py_ssize_t> rc_delta_decoder_wire_samples(self.handle, audio)
         delta.start = delta.end = rc_ring_head(self.ring.handle)
@@ -117,7 +120,12 @@ cdef class DeltaDecoder:
         if self.hold or region.first_count + region.second_count < count:
             delta.pcm = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> count * 2)
             region = rc_ring_region(<int16_t *> PyBytes_AS_STRING(delta.pcm), count, NULL, 0)
-        if rc_delta_decoder_decode(self.handle, region, audio, &error) != 0:
+        if audio.length < _LONG:
+            result = rc_delta_decoder_decode(self.handle, region, audio, &error)
+        else:
+            with nogil:
+                result = rc_delta_decoder_decode(self.handle, region, audio, &error)
+        if result != 0:
             if memchr(audio.text, b"\\", audio.length) != NULL:
                 return self.lay_escaped(delta, audio, offset)
             return _malformed(error, offset)

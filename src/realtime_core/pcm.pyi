@@ -18,7 +18,8 @@ def interleave(left: Buffer, right: Buffer, /) -> bytes:
 def apply_gain(pcm: Buffer, start: float, end: float, /) -> None:
     """Multiply `pcm` in place by a gain going straight from `start` to `end`; from or to 0 it is a fade.
 
-    16-bit samples that do not fit are limited; float32 ones (items of format "f") have headroom. Any thread.
+    16-bit samples that do not fit are limited; float32 ones (items of format "f") have headroom. Raises ValueError
+    for a gain that is not finite. Any thread.
     """
 
 def mix(pcm: Buffer, more: Buffer, /) -> None:

@@ -2,7 +2,7 @@
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.math cimport sqrt
+from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int16_t
 
 from realtime_core._buffer cimport borrow_samples, borrow_samples_or_floats, count_of, holds_floats, samples_of
@@ -83,6 +83,8 @@ def interleave(left, right, /):
 
 def apply_gain(pcm, float start, float end, /):
     cdef Py_buffer view
+    if not isfinite(end - start):
+        raise ValueError(f"a gain goes from one finite factor to another, got {start:g} to {end:g}")
     borrow_samples_or_floats(pcm, &view, True)
     if holds_floats(&view):
         rc_pcm_gain_f32(_floats_of(&view), _count_of_floats(&view), start, end)

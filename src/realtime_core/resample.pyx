@@ -7,6 +7,8 @@ from libc.stdint cimport int16_t, uint32_t
 
 from realtime_core._buffer cimport borrow_samples, count_of, samples_of
 
+cdef size_t _LONG = 1 << 13  # samples: some 100 us; below, handing the GIL over would cost more
+
 cdef dict _GRADES = {"fast": RC_RESAMPLE_FAST, "best": RC_RESAMPLE_BEST}
 
 
@@ -46,13 +48,19 @@ cdef class Resampler:
 
     def process(self, pcm, /):
         cdef Py_buffer view
+        cdef int16_t *to
         borrow_samples(pcm, &view)
         try:
             if count_of(&view) > <size_t> RC_RESAMPLE_MAX_INPUT:
                 raise ValueError(f"at most {RC_RESAMPLE_MAX_INPUT} samples a call, got {count_of(&view)}")
             made = rc_resample_count(self.handle, count_of(&view))
             out = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> made * 2)
-            rc_resample_process(self.handle, <int16_t *> PyBytes_AS_STRING(out), samples_of(&view), count_of(&view))
+            to = <int16_t *> PyBytes_AS_STRING(out)
+            if count_of(&view) < _LONG:
+                rc_resample_process(self.handle, to, samples_of(&view), count_of(&view))
+            else:
+                with nogil:
+                    rc_resample_process(self.handle, to, samples_of(&view), count_of(&view))
             return out
         finally:
             PyBuffer_Release(&view)

@@ -38,10 +38,10 @@ class Vad:
         """Input rate in Hz."""
 
     def process(self, pcm: Buffer, /) -> list[float]:
-        """Return the probability, 0 to 1, of each 10 ms that `pcm` completes.
+        """Return the probability, 0 to 1, of each 10 ms that `pcm` (at most 2**26 samples) completes.
 
         Raises TypeError for a buffer that does not hold int16 or bytes, ValueError for an odd
-        number of bytes. Any partition of a stream gives the same values.
+        number of bytes or too many. Any partition of a stream gives the same values.
         """
 
     def reset(self) -> None:

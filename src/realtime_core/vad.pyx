@@ -6,6 +6,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport uint8_t, uint32_t
 
 from realtime_core._buffer cimport borrow_bytes, borrow_samples, count_of, samples_of
+from realtime_core.resample cimport RC_RESAMPLE_MAX_INPUT
 
 
 cdef Network _installed = None  # the installed package's, once per process
@@ -89,6 +90,8 @@ cdef class Vad:
         cdef size_t hops, hop
         borrow_samples(pcm, &view)
         try:
+            if count_of(&view) > <size_t> RC_RESAMPLE_MAX_INPUT:
+                raise ValueError(f"at most {RC_RESAMPLE_MAX_INPUT} samples a call, got {count_of(&view)}")
             hops = rc_vad_hops(self.handle, count_of(&view))
             probabilities = <float *> PyMem_Malloc(hops * sizeof(float) + 1)
             if probabilities == NULL:

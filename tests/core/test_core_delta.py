@@ -276,6 +276,13 @@ def test_feed_audio_is_feed_without_json():
     assert decoder.flush() == (200, 200, None)
 
 
+def test_more_than_a_call_may_hold_is_refused():
+    ring = Ring(16)
+    with pytest.raises(ValueError, match="too much audio"):
+        DeltaDecoder(ring, 48000, wire_format="pcmu").feed_audio(bytes(((1 << 26) // 3 + 1) * 4))
+    assert ring.head == 0
+
+
 def test_reset_forgets_the_stream():
     ring = Ring(4096)
     decoder = DeltaDecoder(ring, 48000)

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from realtime_core import append_message, base64, g711
+from realtime_core import DeltaDecoder, Resampler, Ring, append_message, base64, g711
 
 LONG = bytes(1 << 23)
 CALLS = {
@@ -15,6 +15,8 @@ CALLS = {
     "ulaw": (g711.encode_ulaw, bytes(960), LONG),
     "from ulaw": (g711.decode_ulaw, bytes(160), LONG),
     "from phone": (lambda codes: g711.Decoder("ulaw").process(codes), bytes(160), bytes(1 << 20)),
+    "resample": (lambda pcm: Resampler(48000, 24000).process(pcm), bytes(1920), bytes(1 << 20)),
+    "delta": (lambda text: DeltaDecoder(Ring(16), 24000).feed_audio(text), b"A" * 1280, b"A" * (1 << 23)),
     "to phone": (lambda pcm: g711.Encoder("ulaw").process(pcm), bytes(960), bytes(1 << 20)),
 }
 

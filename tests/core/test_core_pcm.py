@@ -58,6 +58,14 @@ def test_gain_is_a_ramp_in_place_and_limited():
         pcm.apply_gain(bytes(4), 0.0, 1.0)
 
 
+@pytest.mark.parametrize(("start", "end"), [(math.nan, 1), (1, math.inf), (-math.inf, -math.inf), (3e38, -3e38)])
+def test_a_gain_that_is_not_finite_is_refused(start, end):
+    samples = array.array("h", [1, 2])
+    with pytest.raises(ValueError, match="finite"):
+        pcm.apply_gain(samples, start, end)
+    assert samples.tolist() == [1, 2]
+
+
 def test_ramps_join():
     whole, pieces = np.full(480, 10000, np.int16), np.full(480, 10000, np.int16)
     pcm.apply_gain(whole, 0.0, 1.0)

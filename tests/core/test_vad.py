@@ -107,6 +107,11 @@ def test_rate_is_checked(rate):
         Vad(rate)
 
 
+def test_a_call_has_its_limit():
+    with pytest.raises(ValueError, match="at most 67108864 samples"):
+        Vad(48000).process(bytes((2 << 26) + 2))
+
+
 def test_what_is_not_pcm_is_refused():
     with pytest.raises(ValueError, match="even number"):
         Vad().process(b"abc")
