@@ -1,9 +1,6 @@
 """An MCP server with one tool, on its standard input and output."""
 
-try:
-    from mcp.server import MCPServer
-except ImportError:  # mcp 1
-    from mcp.server.fastmcp import FastMCP as MCPServer  # type: ignore[no-redef]
+from mcp.server import MCPServer
 
 server = MCPServer("weather")
 
