@@ -226,7 +226,7 @@ class _Log:
         self._called: dict[str, tuple[str, str]] = {}
 
     def client(self, _session: int, message: str | bytes) -> None:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, TypeError):  # a wrong event is the server's to answer
             event = json.loads(message)
             if not isinstance(event, dict):
                 return

@@ -115,6 +115,14 @@ async def test_what_does_not_happen_says_what_did(realtime_server, running):
         waiting.wait()
 
 
+def test_wrong_event_of_an_agent_is_answered(realtime_server):
+    headers = {"Authorization": f"Bearer {realtime_server.api_key}"}
+    with websockets.sync.client.connect(f"{realtime_server.url}?model=m", additional_headers=headers) as socket:
+        assert "session.created" in socket.recv(timeout=20)
+        socket.send('{"type": "input_audio_buffer.append", "audio": 5}')
+        assert "invalid_type" in socket.recv(timeout=20)
+
+
 async def test_say_without_an_agent(realtime_server):
     with pytest.raises(AssertionError, match=r"nobody connected within 0\.1 s"):
         await realtime_server.say("hello", timeout=0.1)

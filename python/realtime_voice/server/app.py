@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import hmac
-import json
 import logging
 import secrets
 import ssl
@@ -16,10 +15,10 @@ import msgspec
 
 from realtime_voice import events
 from realtime_voice.endpoint import resolve
-from realtime_voice.errors import ConnectError
+from realtime_voice.errors import ConnectError, RemoteProtocolError
 from realtime_voice.server import certificate, turns
 from realtime_voice.server.assistant import Assistant
-from realtime_voice.server.configuration import SESSION_LIMIT_S, Configuration, Refused, check_session
+from realtime_voice.server.configuration import SESSION_LIMIT_S, Configuration, Refused, check_session, refuse_unknown
 from realtime_voice.server.connection import DELTA_MS, Connection, Socket
 from realtime_voice.server.faults import Faults, FaultySocket
 from realtime_voice.server.interfaces import Brain, Recognizer, Synthesizer
@@ -282,9 +281,9 @@ class RealtimeServer:
 
         try:
             self._check_key(_bearer(request))
-            body = await request.json() if request.can_read_body else {}
+            body = msgspec.json.decode(await request.read()) if request.can_read_body else {}
             return web.json_response(self._new_secret(body))
-        except json.JSONDecodeError:
+        except (msgspec.DecodeError, RecursionError):
             refused = Refused("The body is not JSON.", "invalid_json")
         except Refused as error:
             refused = error
@@ -301,10 +300,11 @@ class RealtimeServer:
             raise Refused(f"Expected seconds from {low} to {high}.", param="expires_after.seconds")
         session = body.get("session") or {"type": "realtime"}
         try:
-            typed = msgspec.convert(session, events.Session)
-        except msgspec.ValidationError as error:
-            raise Refused(f"Invalid 'session': {error}.", "invalid_type", "session") from None
-        change = msgspec.to_builtins(typed)
+            update = events.decode_client(msgspec.json.encode({"type": "session.update", "session": session}))
+        except RemoteProtocolError as error:
+            raise Refused(str(error), error.code, error.param) from None
+        refuse_unknown(update)
+        change = msgspec.to_builtins(update)["session"]
         check_session(change, "session")
         now = time.time()
         self._secrets = {value: kept for value, kept in self._secrets.items() if kept[0] > now}
@@ -318,7 +318,8 @@ class RealtimeServer:
         return {"value": value, "expires_at": int(now + seconds), "session": effective}
 
     def _check_key(self, key: str) -> None:
-        if self._api_key is not None and not hmac.compare_digest(key.encode(), self._api_key.encode()):
+        shown = key.encode("utf-8", "surrogateescape")  # a header may hold any bytes
+        if self._api_key is not None and not hmac.compare_digest(shown, self._api_key.encode()):
             raise Refused("Incorrect API key provided.", "invalid_api_key")
 
     # --- WebSocket ---

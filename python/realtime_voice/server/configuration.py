@@ -24,6 +24,8 @@ CONNECTORS = (
 EFFORTS = ("minimal", "low", "medium", "high", "xhigh")
 MAX_OUTPUT_TOKENS = 4096
 MAX_METADATA_PAIRS = 16
+MAX_NESTING = 64
+"""Objects and lists inside one another, in a session or a response's parameters."""
 MAX_METADATA_KEY = 64
 MAX_METADATA_VALUE = 512
 
@@ -228,12 +230,28 @@ def refuse_unknown(event: events.WireEvent) -> None:
 
 def check_session(session: Mapping[str, Any], path: str) -> None:
     """Check the values of a (partial) session. Raises Refused naming the field and what is allowed."""
+    _check_nesting(session, path)
     _check(session, path, _SESSION)
 
 
 def check_response(params: Mapping[str, Any], path: str) -> None:
     """Check the values of a response's parameters. Raises Refused naming the field and what is allowed."""
+    _check_nesting(params, path)
     _check(params, path, _RESPONSE)
+
+
+def _check_nesting(value: Mapping[str, Any], path: str) -> None:
+    level: list[Any] = [value]
+    for _ in range(MAX_NESTING):
+        level = [
+            item
+            for holder in level
+            for item in (holder.values() if isinstance(holder, dict) else holder)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return
+    raise Refused(f"Invalid '{path}': at most {MAX_NESTING} levels of objects and lists are allowed.", param=path)
 
 
 def _check(value: Mapping[str, Any], path: str, checks: Mapping[str, Check]) -> None:

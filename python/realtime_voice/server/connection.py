@@ -367,8 +367,10 @@ def _context(response: Response, servers: McpServers) -> Context:
 
 def _with_transcript(entry: Entry) -> Item:
     """Return the item with what was heard of the user, whether or not the client asked for transcripts."""
-    item = shown(entry.item)
+    item, heard = shown(entry.item), entry.heard or ""
     for part in item.content or []:
-        if part.type == "input_audio" and (part.transcript is None or part.transcript is msgspec.UNSET):
-            part.transcript = entry.heard or ""
+        if part.type == "input_audio":
+            if part.transcript is None or part.transcript is msgspec.UNSET:
+                part.transcript = heard
+            heard = ""  # it is of all the parts, and stands at the first
     return item

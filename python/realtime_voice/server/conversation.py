@@ -22,6 +22,8 @@ class Entry:
     audio_bytes: int = 0
     """Length of its audio, also when that has been forgotten."""
     bytes_per_ms: int = 48
+    part_ends: list[int] = field(default_factory=list)
+    """Where the audio of each part of a client's item ends; empty where one part has it all."""
     heard: str | None = None
     """What the recognizer understood of user audio; None until it is known."""
 

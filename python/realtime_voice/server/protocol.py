@@ -145,6 +145,7 @@ class ServerProtocol:
         self._user_item: str | None = None
         self._responses: dict[str, Response] = {}
         self._active: Response | None = None
+        self._aside: dict[str, Entry] = {}
         self._spoke = False
         self._tokens_left = TOKENS_A_MINUTE
         self._outgoing: deque[events.ServerEvent] = deque()
@@ -204,9 +205,16 @@ class ServerProtocol:
 
     def heard(self, item_id: str, heard: Heard | None, failure: str | None = None) -> None:
         """Report what was understood of a user item; None with a `failure` when the recognizer broke."""
-        entry = self.conversation.find(item_id)
-        if entry is None:
+        aside = self._aside.pop(item_id, None)
+        if aside is not None:  # of a response's own input: nobody is told, its mind knows
+            aside.heard = heard.text if heard is not None else ""
             return
+        entry = self.conversation.find(item_id)
+        content = (entry.item.content if entry is not None else None) or []
+        content_index = next((at for at, part in enumerate(content) if part.type == "input_audio"), None)
+        if entry is None or content_index is None:  # deleted meanwhile
+            return
+        place: dict[str, Any] = {"item_id": item_id, "content_index": content_index}
         entry.heard = heard.text if heard is not None else ""
         if self.configuration.input["transcription"] is None:
             return
@@ -214,16 +222,15 @@ class ServerProtocol:
             error = events.TranscriptionFailure(
                 type="server_error", code="transcription_failed", message=failure or "The recognizer failed."
             )
-            self._emit(events.ConversationItemInputAudioTranscriptionFailed(item_id=item_id, error=error))
+            self._emit(events.ConversationItemInputAudioTranscriptionFailed(error=error, **place))
             return
-        if entry.item.content:
-            entry.item.content[0].transcript = heard.text
+        content[content_index].transcript = heard.text
         seconds = entry.audio_bytes / entry.bytes_per_ms / 1000
-        self._transcribe(item_id, heard.text, seconds)
+        self._transcribe(place, heard.text, seconds)
         audio, text = math.ceil(seconds * USER_AUDIO_TOKENS_PER_S), len(heard.text.split())
         self._emit(
             events.ConversationItemInputAudioTranscriptionCompleted(
-                item_id=item_id,
+                **place,
                 transcript=heard.text,
                 usage=events.TranscriptionUsage(
                     type="tokens",
@@ -235,16 +242,16 @@ class ServerProtocol:
             )
         )
 
-    def _transcribe(self, item_id: str, text: str, seconds: float) -> None:
+    def _transcribe(self, place: Mapping[str, Any], text: str, seconds: float) -> None:
         """Give a transcript as its model does: whole (whisper), by speakers (one is known here), or word by word."""
         model = str(self.configuration.input["transcription"].get("model"))
         pieces = [text] if model.startswith("whisper") else words(text)
         for piece in filter(None, pieces):
-            self._emit(events.ConversationItemInputAudioTranscriptionDelta(item_id=item_id, delta=piece))
+            self._emit(events.ConversationItemInputAudioTranscriptionDelta(delta=piece, **place))
         if text and model.endswith("diarize"):
             self._emit(
                 events.ConversationItemInputAudioTranscriptionSegment(
-                    item_id=item_id, id=self._new_id("seg"), text=text, speaker="A", start=0.0, end=round(seconds, 3)
+                    id=self._new_id("seg"), text=text, speaker="A", start=0.0, end=round(seconds, 3), **place
                 )
             )
 
@@ -349,9 +356,12 @@ class ServerProtocol:
     def _on_item_retrieve(self, event: events.ConversationItemRetrieve) -> None:
         entry = self.conversation.retrieve(event.item_id)
         item = shown(entry.item)
-        for part in item.content or []:
-            if part.type in {"input_audio", "output_audio"} and entry.audio:
-                part.audio = base64.encode(bytes(entry.audio)).decode("ascii")
+        parts = [part for part in item.content or [] if part.type in {"input_audio", "output_audio"}]
+        begin = 0
+        for part, end in zip(parts, [*entry.part_ends, len(entry.audio)], strict=False):
+            if entry.audio:
+                part.audio = base64.encode(bytes(entry.audio[begin:end])).decode("ascii")
+            begin = end
         self._emit(events.ConversationItemRetrieved(item=item))
 
     def _on_item_truncate(self, event: events.ConversationItemTruncate) -> None:
@@ -431,14 +441,16 @@ class ServerProtocol:
         if answers and self._active is None:
             self._respond({}, list(self.conversation.entries))
 
-    def _keep_client_audio(self, entry: Entry) -> None:
-        for part in entry.item.content or []:
+    def _keep_client_audio(self, entry: Entry, path: str = "item") -> None:
+        for index, part in enumerate(entry.item.content or []):
             if part.type == "input_audio" and part.audio is not None:
+                at = f"{path}.content[{index}].audio"
                 try:
-                    entry.audio = bytearray(base64.decode(part.audio))
+                    entry.audio += base64.decode(part.audio)
                 except ValueError as error:
-                    raise Refused(f"Invalid 'item.content[0].audio': expected base64 ({error}).") from None
+                    raise Refused(f"Invalid '{at}': expected base64 ({error}).", param=at) from None
                 entry.audio_bytes = len(entry.audio)
+                entry.part_ends.append(len(entry.audio))
                 part.audio = None
 
     def _listen_to(self, entry: Entry) -> None:
@@ -525,8 +537,19 @@ class ServerProtocol:
                     raise Refused(f"Invalid '{at}': the item with id '{item.id}' does not exist.", param=at)
                 context.append(entry)
             else:
-                context.append(Entry(checked(item, self._new_id("item"), f"response.input[{index}]")))
+                context.append(self._given_entry(item, f"response.input[{index}]"))
         return context
+
+    def _given_entry(self, given: Item, path: str) -> Entry:
+        """Return an item of a response's own input. Its id is none of the conversation, for it is heard."""
+        item_id = self._new_id("item")
+        item = msgspec.structs.replace(checked(given, item_id, path), id=item_id)
+        entry = Entry(item, bytes_per_ms=bytes_per_ms(self.configuration.input["format"]["type"]))
+        self._keep_client_audio(entry, path)
+        if entry.audio and item.role == "user":
+            self._aside[item_id] = entry
+            self._listen_to(entry)
+        return entry
 
     def _respond(self, params: Mapping[str, Any], context: list[Entry]) -> None:
         in_conversation = params.get("conversation") != "none"

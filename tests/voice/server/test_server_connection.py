@@ -50,6 +50,22 @@ async def test_key_is_required_when_there_is_one(start: Any, connect: Any) -> No
         assert await refusal(server, subprotocols=offered) == expected
 
 
+async def test_key_and_body_that_are_no_utf_8_are_told(start: Any) -> None:
+    upgrade = (
+        b"GET /v1/realtime?model=m HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        b"Authorization: Bearer \xff\r\n\r\n"
+    )
+    body = b"POST /v1/realtime/client_secrets HTTP/1.0\r\nAuthorization: Bearer k\r\nContent-Length: 2\r\n\r\n\xff\xfe"
+    async with start(api_key="k") as server:
+        for request, answer in ((upgrade, b"invalid_request_error.invalid_api_key"), (body, b"invalid_json")):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(request)
+            async with asyncio.timeout(10):
+                assert (await reader.readuntil(answer)).startswith(b"HTTP/1.")
+            writer.close()
+
+
 async def test_browser_shows_its_key_as_a_subprotocol(start: Any, connect: Any) -> None:
     offered = ["realtime", "openai-insecure-api-key.k"]
     async with start(api_key="k") as server, connect(server, subprotocols=offered) as client:
@@ -97,7 +113,9 @@ async def test_client_secret_of_a_transcription_session(start: Any, connect: Any
     [
         ({"expires_after": {"seconds": 7201}}, "expires_after.seconds"),
         ({"session": {"type": "realtime", "tool_choice": "x"}}, "session.tool_choice"),
-        ({"session": {"no": "type"}}, "session"),
+        ({"session": {"no": "type"}}, "session.type"),
+        ({"session": {"type": "realtime", "xyz": 1}}, "session.xyz"),
+        ({"session": ["no object"]}, "session"),
         (["no object"], None),
     ],
 )

@@ -102,6 +102,18 @@ async def test_wrong_update_is_refused_and_changes_nothing(client: Any, session:
     assert await client.update() == before
 
 
+@pytest.mark.parametrize("depth", [100, 300, 600])
+async def test_nesting_without_end_is_refused_and_the_session_goes_on(client: Any, depth: int) -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        schema = {"type": "array", "items": schema}
+    tools = [{"type": "function", "name": "f", "parameters": schema}]
+    error = await client.refused("session.update", session={"type": "realtime", "tools": tools})
+    assert (error["code"], error["param"]) == ("invalid_value", "session")
+    assert (await client.refused("response.create", response={"tools": tools}))["param"] == "response"
+    assert (await client.update())["tools"] == []
+
+
 async def test_what_is_no_event_is_answered_and_the_session_goes_on(client: Any) -> None:
     for message in ("{", "[1]", '"text"', '{"no": "type"}', '{"type": 3}'):
         await client.socket.send(message)
@@ -625,6 +637,43 @@ async def test_audio_in_a_created_item_is_understood(client: Any, ears: Any, sou
     broken = message("user", type="input_audio", audio="?")
     await client.until("rate_limits.updated")
     assert "base64" in (await client.refused("conversation.item.create", item=broken))["message"]
+
+
+async def test_every_audio_part_of_an_item_is_kept_and_the_transcript_is_at_the_first(
+    client: Any, ears: Any, mind: Any, sounds: Any
+) -> None:
+    await client.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
+    ears.texts = ["both parts"]
+    pieces = [base64.b64encode(sounds.speech(ms)).decode() for ms in (200, 300)]
+    content = [{"type": "input_text", "text": "listen"}, *({"type": "input_audio", "audio": piece} for piece in pieces)]
+    item = {"id": "mixed", "type": "message", "role": "user", "content": content}
+    await client.send("conversation.item.create", item=item)
+    completed = await client.until("conversation.item.input_audio_transcription.completed")
+    assert (completed["content_index"], completed["transcript"]) == (1, "both parts")
+    assert abs(len(ears.turns[0]) // 32 - 500) <= 5
+    await client.send("conversation.item.retrieve", item_id="mixed")
+    text, *audio = (await client.until("conversation.item.retrieved"))["item"]["content"]
+    assert text == content[0]
+    assert [part["audio"] for part in audio] == pieces
+    assert audio[0]["transcript"] == "both parts"
+    await client.send("response.create")
+    await client.until("response.done")
+    assert [part.transcript for part in mind.contexts[0].items[0].content[1:]] == ["both parts", ""]
+
+
+async def test_audio_in_a_responses_own_input_is_understood(client: Any, ears: Any, sounds: Any) -> None:
+    await client.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
+    ears.texts = ["aside"]
+    audio = base64.b64encode(sounds.speech(500)).decode()
+    given = [message("user", type="input_audio", audio=audio)]
+    await client.send("response.create", response={"conversation": "none", "input": given})
+    done = (await client.until("response.done"))["response"]
+    assert done["output"][0]["content"][0]["transcript"] == "I heard aside"
+    assert not any(name.startswith("conversation.item.") for name in client.names())
+    await client.until("rate_limits.updated")
+    broken = [message("user", type="input_audio", audio="?")]
+    error = await client.refused("response.create", response={"conversation": "none", "input": broken})
+    assert error["param"] == "response.input[0].content[0].audio"
 
 
 async def test_images_are_accepted(client: Any, mind: Any) -> None:
