@@ -11,6 +11,9 @@ MAX_ITEMS = 4096
 MAX_AUDIO_BYTES = 64 * 1024 * 1024
 """Audio kept for `conversation.item.retrieve`; beyond it the oldest is forgotten."""
 
+MAX_SHOWN_IMAGES = 512 * 1024
+"""Characters of images in one item that events carry; more comes only with `conversation.item.retrieved`."""
+
 
 @dataclass(slots=True)
 class Entry:
@@ -198,6 +201,15 @@ def shown(item: Item) -> Item:
         return msgspec.structs.replace(item)
     content = [msgspec.structs.replace(part, audio=None) for part in item.content]
     return msgspec.structs.replace(item, content=content)
+
+
+def announced(item: Item) -> Item:
+    """Return what `added` and `done` show of a client's item: large images are left out, for frames below 1 MiB."""
+    item = shown(item)
+    if sum(len(part.image_url or "") for part in item.content or []) > MAX_SHOWN_IMAGES:
+        for part in item.content or []:
+            part.image_url = None
+    return item
 
 
 def text_of(part: ContentPart) -> str:

@@ -25,7 +25,7 @@ from realtime_voice.server.configuration import (
     check_response,
     refuse_unknown,
 )
-from realtime_voice.server.conversation import Conversation, Entry, checked, shown
+from realtime_voice.server.conversation import Conversation, Entry, announced, checked, shown
 from realtime_voice.server.interfaces import HEARING_RATE, Heard
 from realtime_voice.server.mcp import McpOutput, McpServers, McpTool, allowed, as_functions, find
 from realtime_voice.server.response import USER_AUDIO_TOKENS_PER_S, Response, hosted_result, words
@@ -463,8 +463,8 @@ class ServerProtocol:
 
     def _announce(self, entry: Entry, previous: str | None) -> None:
         self.conversation.limit_audio()
-        self._emit(events.ConversationItemAdded(item=shown(entry.item), previous_item_id=previous))
-        self._emit(events.ConversationItemDone(item=shown(entry.item), previous_item_id=previous))
+        self._emit(events.ConversationItemAdded(item=announced(entry.item), previous_item_id=previous))
+        self._emit(events.ConversationItemDone(item=announced(entry.item), previous_item_id=previous))
 
     # --- hosted MCP tools ---
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -674,6 +675,15 @@ async def test_audio_in_a_responses_own_input_is_understood(client: Any, ears: A
     broken = [message("user", type="input_audio", audio="?")]
     error = await client.refused("response.create", response={"conversation": "none", "input": broken})
     assert error["param"] == "response.input[0].content[0].audio"
+
+
+async def test_large_images_are_only_in_the_retrieved_item(client: Any) -> None:
+    image = message("user", type="input_image", image_url="data:image/png;base64," + "A" * 2**20)
+    await client.send("conversation.item.create", item=image)
+    done = (await client.until("conversation.item.done"))["item"]
+    assert all(len(json.dumps(event)) < 2**20 for event in client.log)
+    await client.send("conversation.item.retrieve", item_id=done["id"])
+    assert (await client.until("conversation.item.retrieved"))["item"]["content"] == image["content"]
 
 
 async def test_images_are_accepted(client: Any, mind: Any) -> None:
