@@ -67,7 +67,7 @@ class Endpoint:
     @property
     def is_loopback(self) -> bool:
         """True when the host is this machine."""
-        return _is_loopback(urlsplit(self.url).hostname)
+        return is_loopback(urlsplit(self.url).hostname)
 
     async def handshake_headers(self) -> dict[str, str]:
         """Return the headers for one handshake, with the present key. Raises AuthenticationError when there is none."""
@@ -140,7 +140,7 @@ def resolve(
         if not model:
             raise ValueError(f"model is missing: give model, or {url_source or 'base_url'} with ?model=")
         query.append(("model", model))
-    if not has_key and not _is_loopback(parts.hostname):
+    if not has_key and not is_loopback(parts.hostname):
         raise ValueError(f"{parts.hostname} ({url_source}) needs a key: give api_key or set OPENAI_API_KEY")
     _check_secrecy(url_source, parts, ssl_context, has_key=has_key, allow_insecure=allow_insecure)
     is_azure = (parts.hostname or "").endswith(_AZURE_HOSTS)
@@ -240,7 +240,7 @@ def _key_header(key: str, *, is_azure: bool) -> dict[str, str]:
 def _check_secrecy(
     source: str, parts: SplitResult, context: ssl.SSLContext | None, *, has_key: bool, allow_insecure: bool
 ) -> None:
-    if not has_key or _is_loopback(parts.hostname) or allow_insecure:
+    if not has_key or is_loopback(parts.hostname) or allow_insecure:
         return
     if parts.scheme == "ws":
         raise ValueError(
@@ -273,7 +273,8 @@ def _parse(source: str, url: str) -> SplitResult:
     return parts._replace(scheme=_SCHEMES[parts.scheme], fragment="")
 
 
-def _is_loopback(host: str | None) -> bool:
+def is_loopback(host: str | None) -> bool:
+    """Whether the host is this machine."""
     if host == "localhost":
         return True
     try:

@@ -10,11 +10,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from realtime_voice import events
-from realtime_voice.endpoint import resolve
+from realtime_voice.endpoint import is_loopback, resolve
 from realtime_voice.errors import ConnectError, RemoteProtocolError
 from realtime_voice.server import certificate, turns
 from realtime_voice.server.assistant import Assistant
@@ -334,6 +335,10 @@ class RealtimeServer:
         )  # fmt: skip
         if not socket.can_prepare(request):
             return web.json_response({"error": {"message": "Expected a WebSocket upgrade."}}, status=426)
+        if self._api_key is None and not _is_from_here(request):
+            return web.json_response(
+                {"error": {"message": "Pages of other hosts need a server with a key."}}, status=403
+            )
         try:
             await socket.prepare(request)
         except ConnectionError:  # the client left meanwhile: nobody is there to answer
@@ -536,6 +541,17 @@ async def _close(socket: "web.WebSocketResponse") -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await socket.close(code=1001, message=GOING_DOWN)
+
+
+def _is_from_here(request: "web.Request") -> bool:
+    """Whether no web page of another host asks: a browser names its page, and lets every page reach this machine."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return True
+    try:
+        return is_loopback(urlsplit(origin).hostname)
+    except ValueError:
+        return False
 
 
 def _bearer(request: "web.Request") -> str:

@@ -255,3 +255,31 @@ async def test_transcription_session_listens_and_never_answers(
             assert (error["code"], error["param"]) == ("unknown_parameter", f"session.{field}")
         error = await client.refused("session.update", session={"type": "realtime"})
         assert error["param"] == "session.type"
+
+
+@pytest.mark.parametrize(
+    ("origin", "key", "is_let_in"),
+    [
+        (None, None, True),
+        ("http://localhost:3000", None, True),
+        ("http://127.0.0.1", None, True),
+        ("https://evil.example", None, False),
+        ("null", None, False),
+        ("http://[", None, False),
+        ("https://evil.example", "sk-1", True),
+    ],
+)
+async def test_a_page_of_another_host_needs_a_server_with_a_key(
+    origin: str | None, key: str | None, is_let_in: bool, start: Any
+) -> None:
+    async with start(api_key=key) as server:
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        if origin is not None:
+            headers["Origin"] = origin
+        connecting = websockets.connect(f"{server.url}?model=m", additional_headers=headers)
+        if is_let_in:
+            async with connecting as socket:
+                assert '"session.created"' in str(await socket.recv())
+        else:
+            with pytest.raises(websockets.exceptions.InvalidStatus, match="403"):
+                await connecting
