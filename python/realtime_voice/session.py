@@ -71,6 +71,8 @@ APPEND_BYTES: Final = 15 * 1024 * 1024
 """Audio that one append may carry."""
 ANSWER_TIMEOUT_S: Final = 10.0
 """How long the server may take to answer a request that is answered at once."""
+RESPONSE_TIMEOUT_S: Final = 300.0
+"""How long a response that somebody waits for may take, with the time until it may begin."""
 FILLER_AFTER_S: Final = 1.5
 FULL_LOOK_S: Final = 0.05
 PLAYOUT_LOOK_S: Final = 0.02
@@ -566,17 +568,20 @@ class Session:
         protocol.request_response()
         await self._sent()
 
-    async def ask(self, params: ev.ResponseParams | Mapping[str, Any]) -> ev.Response:
+    async def ask(
+        self, params: ev.ResponseParams | Mapping[str, Any], *, timeout_s: float = RESPONSE_TIMEOUT_S
+    ) -> ev.Response:
         """Ask for a response and wait for it to end; with `conversation: "none"` beside the conversation.
 
-        Raises ServerError when the server refuses it, and the session's error when that ends first.
+        It is known by the metadata that the server echoes. Raises ServerError when the server refuses it,
+        SessionTimeout when it has not ended in time (it then goes on), and the session's error when that ends first.
         """
         request_id = self._running().request_response(params)
 
         def is_answer(event: Event) -> bool:
             return isinstance(event, ev.ResponseDone) and (event.response.metadata or {}).get(REQUEST_TAG) == request_id
 
-        done = await self._answer_of(self._waiter(request_id, is_answer), timeout_s=None)
+        done = await self._answer_of(self._waiter(request_id, is_answer), timeout_s=timeout_s)
         return cast("ev.ResponseDone", done).response
 
     async def update(self, config: Mapping[str, Any]) -> dict[str, Any]:

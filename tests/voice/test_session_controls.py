@@ -10,7 +10,7 @@ import pytest
 from realtime_voice import AgentTranscript, LocalProtocolError, Session, ToolResult, connect
 from realtime_voice import events as ev
 from realtime_voice.audio.push import PushAudioIO
-from realtime_voice.errors import AudioFileError, ConfigurationError
+from realtime_voice.errors import AudioFileError, ConfigurationError, SessionTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -53,6 +53,14 @@ async def test_say_is_part_of_the_conversation(peer: Any) -> None:
         await answer(peer, create)
         assert (await saying).status == "completed"
         assert "Good morning." in str(session.conversation())
+
+
+async def test_a_response_that_never_ends_is_not_waited_for_for_ever(peer: Any) -> None:
+    async with open_session(peer) as session:
+        asking = asyncio.create_task(session.ask({"conversation": "none"}, timeout_s=0.05))
+        await peer.expect("response.create")
+        with pytest.raises(SessionTimeout, match=r"within 0\.05 s"):
+            await asking
 
 
 async def test_the_greeting_comes_first(peer: Any) -> None:
