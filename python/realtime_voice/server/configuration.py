@@ -24,6 +24,8 @@ CONNECTORS = (
 EFFORTS = ("minimal", "low", "medium", "high", "xhigh")
 MAX_OUTPUT_TOKENS = 4096
 MAX_METADATA_PAIRS = 16
+MAX_SHOWN_BYTES = 256 * 1024
+"""Of a change of the session, or of an item without audio and images: what is echoed stays in frames below 1 MiB."""
 MAX_NESTING = 64
 """Objects and lists inside one another, in a session or a response's parameters."""
 MAX_METADATA_KEY = 64
@@ -231,6 +233,7 @@ def refuse_unknown(event: events.WireEvent) -> None:
 def check_session(session: Mapping[str, Any], path: str) -> None:
     """Check the values of a (partial) session. Raises Refused naming the field and what is allowed."""
     _check_nesting(session, path)
+    check_size(session, path)
     _check(session, path, _SESSION)
 
 
@@ -238,6 +241,14 @@ def check_response(params: Mapping[str, Any], path: str) -> None:
     """Check the values of a response's parameters. Raises Refused naming the field and what is allowed."""
     _check_nesting(params, path)
     _check(params, path, _RESPONSE)
+
+
+def check_size(value: object, path: str) -> None:
+    """Refuse what is too long to be echoed."""
+    size = len(msgspec.json.encode(value))
+    if size > MAX_SHOWN_BYTES:
+        message = f"Invalid '{path}': {size} bytes of JSON are more than {MAX_SHOWN_BYTES}."
+        raise Refused(message, "string_above_max_length", path)
 
 
 def _check_nesting(value: Mapping[str, Any], path: str) -> None:

@@ -205,10 +205,16 @@ def shown(item: Item) -> Item:
 
 def announced(item: Item) -> Item:
     """Return what `added` and `done` show of a client's item: large images are left out, for frames below 1 MiB."""
-    item = shown(item)
     if sum(len(part.image_url or "") for part in item.content or []) > MAX_SHOWN_IMAGES:
-        for part in item.content or []:
-            part.image_url = None
+        return without_images(item)
+    return shown(item)
+
+
+def without_images(item: Item) -> Item:
+    """Return an item without its audio and its images."""
+    item = shown(item)
+    for part in item.content or []:
+        part.image_url = None
     return item
 
 

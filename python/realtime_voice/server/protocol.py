@@ -23,9 +23,10 @@ from realtime_voice.server.configuration import (
     Configuration,
     Refused,
     check_response,
+    check_size,
     refuse_unknown,
 )
-from realtime_voice.server.conversation import Conversation, Entry, announced, checked, shown
+from realtime_voice.server.conversation import Conversation, Entry, announced, checked, shown, without_images
 from realtime_voice.server.interfaces import HEARING_RATE, Heard
 from realtime_voice.server.mcp import McpOutput, McpServers, McpTool, allowed, as_functions, find
 from realtime_voice.server.response import USER_AUDIO_TOKENS_PER_S, Response, hosted_result, words
@@ -343,6 +344,7 @@ class ServerProtocol:
     def _on_item_create(self, event: events.ConversationItemCreate) -> None:
         refuse_unknown(event)
         item = checked(event.item, self._new_id("item"))
+        check_size(without_images(item), "item")
         approved = self._approved(item)
         entry = Entry(item, bytes_per_ms=bytes_per_ms(self.configuration.input["format"]["type"]))
         self._keep_client_audio(entry)

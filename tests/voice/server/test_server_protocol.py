@@ -686,6 +686,18 @@ async def test_large_images_are_only_in_the_retrieved_item(client: Any) -> None:
     assert (await client.until("conversation.item.retrieved"))["item"]["content"] == image["content"]
 
 
+@pytest.mark.parametrize("kind", ["session.update", "conversation.item.create"])
+async def test_what_could_not_be_echoed_in_a_frame_is_refused(client: Any, kind: str) -> None:
+    text = "x" * 300_000
+    part = {"type": "input_text", "text": text}
+    about: dict[str, Any] = {
+        "session.update": {"session": {"type": "realtime", "instructions": text}},
+        "conversation.item.create": {"item": {"type": "message", "role": "user", "content": [part]}},
+    }[kind]
+    error = await client.refused(kind, **about)
+    assert (error["code"], error["param"]) == ("string_above_max_length", next(iter(about)))
+
+
 async def test_images_are_accepted(client: Any, mind: Any) -> None:
     image = message("user", type="input_image", image_url="data:image/png;base64,AAAA", detail="low")
     await client.send("conversation.item.create", item=image)
