@@ -6,10 +6,10 @@ import asyncio
 import os
 import signal
 from contextlib import suppress
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from realtime_voice.endpoint import is_loopback
 from realtime_voice.errors import ConnectError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ async def serve_until(stop: asyncio.Event, options: argparse.Namespace, say: Cal
     try:
         if options.tls_save and server.certificate is not None:
             Path(options.tls_save).write_bytes(server.certificate)  # noqa: ASYNC240  # before anyone is served
-        if not _is_loopback(options.host) and options.api_key is None:
+        if not is_loopback(options.host) and options.api_key is None:
             say(f"no key is asked for: whoever reaches {options.host} may use this server (--api-key KEY)")
         terminate = _on_terminate(stop)
         say(f"listening on {server.url}  (Ctrl-C ends)")
@@ -143,9 +143,3 @@ async def _either(*happenings: asyncio.Event) -> None:
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
         task.cancel()
-
-
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost"

@@ -6,9 +6,10 @@ from virtual_card import WIRE
 
 pytestmark = [pytest.mark.card, pytest.mark.usefixtures("card")]
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 
+@pytest.mark.timeout(300)
 async def test_memory_and_what_waits_stay_as_they_are():
     rows = []
     await Soak().run(SECONDS, 6, rows.append)
@@ -17,5 +18,6 @@ async def test_memory_and_what_waits_stay_as_they_are():
     assert end["objects"] - begun["objects"] < 1000
     starved = end["device_underflows"] + end["device_overflows"] + end["missed_ms"] > 0
     assert end["overruns"] == 0 or starved
+    # 100 to 260 ms wait as a rule: ten times as much is a loop that hangs, not one that is late
     assert max(row["most_ms"] for row in rows) < 3000 or starved
     assert end["chunks"] * 0.02 * WIRE.rate == pytest.approx(SECONDS * WIRE.rate, rel=0.1) or starved
