@@ -39,14 +39,14 @@ from realtime_voice.errors import (
     RealtimeError,
     ServerError,
     SessionTimeout,
-    ToolError,
 )
 from realtime_voice.filler import Filler, saying
 from realtime_voice.link import Limits, Link, Owner
-from realtime_voice.protocol import REQUEST_TAG, tool_error
+from realtime_voice.protocol import REQUEST_TAG
 from realtime_voice.protocol import Event as ProtocolEvent
 from realtime_voice.queues import EventQueue
 from realtime_voice.reconnect import ReconnectPolicy
+from realtime_voice.running_tools import RunningTools
 from realtime_voice.states import ResponseState, SessionState
 from realtime_voice.tools import TOOL_TIMEOUT_S, Toolbox
 from realtime_voice.waiter import Waiter
@@ -81,7 +81,6 @@ LAST_WORDS_S: Final = 0.25
 STOP_S: Final = 1.5
 CONNECT_TIMEOUT_S: Final = 10.0
 """How long the handshake may take."""
-TOOLS_AT_ONCE: Final = 64
 COMMIT_MS: Final = 100
 """Less audio than this no server commits."""
 
@@ -225,8 +224,13 @@ class Session:
         """True: the speech that the audio side detects silences the agent, before the server hears it."""
         self._greeting = greeting
         self._filler = None if filler is None else Filler(filler, wire_out)
-        self._filler_after_s = filler_after_s
-        self._toolbox = toolbox or Toolbox()
+        self._tools = RunningTools(
+            toolbox or Toolbox(),
+            tell=self._tell,
+            answer=self._answer_call,
+            fill=None if filler is None else self._fill,
+            fill_after_s=filler_after_s,
+        )
         self._audio = audio
         self._playout: Playout | None = None
         self._tells_audio = False
@@ -263,7 +267,6 @@ class Session:
         self._is_error_told = False
         self._is_over = asyncio.Event()
         self._events: EventQueue[Event] = EventQueue()
-        self._tool_tasks: dict[str, tuple[ev.ToolCall, asyncio.Task[None]]] = {}
         self._waiters: dict[str, Waiter] = {}
 
     # --- life ---
@@ -814,7 +817,7 @@ class Session:
         for event in interrupted:
             self._events.put(event)
         if interrupted:
-            self._cancel_tools()
+            self._tools.interrupt()
         self._queue_outgoing()
         return interrupted
 
@@ -888,8 +891,8 @@ class Session:
                 self._playout.end_item(item.id or "")
             case ev.ResponseCreated() if self._filler is not None:
                 self._filler.hush()
-            case ev.ToolCall():
-                self._begin_tool(event)
+            case ev.ToolCall() if self._group is not None:
+                self._tools.begin(event, self._group)
             case ev.Error(error=error):
                 _logger.info("server error %s about %s", error.code or error.type, error.param)
             case _:
@@ -897,65 +900,21 @@ class Session:
 
     # --- tools ---
 
-    def _begin_tool(self, call: ev.ToolCall) -> None:
-        if self._group is None or self._toolbox.leaves(call.name):
-            return
-        if len(self._tool_tasks) >= TOOLS_AT_ONCE:
-            self._end_tool(call, tool_error(f"{TOOLS_AT_ONCE} tools are still running"), is_error=True, duration_s=0.0)
-            return
-        task = self._group.create_task(self._run_tool(call), name=f"tool {call.name}")
-        self._tool_tasks[call.call_id] = call, task
+    def _answer_call(self, call_id: str, output: str, respond: bool | None) -> None:
+        if self.protocol.session is not SessionState.FAILED:
+            self.protocol.send_tool_result(call_id, output, respond=respond)
+            self._queue_outgoing()
 
-    async def _run_tool(self, call: ev.ToolCall) -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        filler = loop.call_later(self._filler_after_s, self._fill, self._filler) if self._filler else None
-        try:
-            output, is_error = (
-                await self._toolbox.call(call.name, call.arguments, lambda v: self._progress(call, v)),
-                False,
-            )
-        except ToolError as error:
-            output, is_error = tool_error(str(error)), True
-        finally:
-            if filler is not None:
-                filler.cancel()
-        if self._tool_tasks.pop(call.call_id, None) is not None:
-            self._end_tool(call, output, is_error=is_error, duration_s=loop.time() - started)
-
-    def _progress(self, call: ev.ToolCall, value: object) -> None:
-        if call.call_id in self._tool_tasks:
-            self._events.put(ev.ToolProgress(call_id=call.call_id, name=call.name, value=value))
-
-    def _fill(self, filler: Filler) -> None:
+    def _fill(self) -> None:
         """Break the silence while a tool runs."""
-        if not self.protocol.is_quiet or self._is_playing:
+        filler = self._filler
+        if filler is None or not self.protocol.is_quiet or self._is_playing:
             return
         if filler.text:
             self.protocol.request_response(filler.params, again=False)
             self._queue_outgoing()
         elif self._playout is not None:
             filler.play(self._playout)
-
-    def _end_tool(
-        self, call: ev.ToolCall, output: str, *, is_error: bool, duration_s: float, respond: bool | None = None
-    ) -> None:
-        result = ev.ToolResult(
-            call_id=call.call_id, name=call.name, output=output, is_error=is_error, duration_s=duration_s
-        )
-        self._events.put(result)
-        if self.protocol.session is not SessionState.FAILED:
-            self.protocol.send_tool_result(call.call_id, output, respond=respond)
-            self._queue_outgoing()
-
-    def _cancel_tools(self) -> None:
-        """Cancel the tools that want it when the user interrupts."""
-        for call_id, (call, task) in list(self._tool_tasks.items()):
-            if call.name in self._toolbox and self._toolbox[call.name].on_interrupt == "cancel":
-                del self._tool_tasks[call_id]
-                task.cancel()
-                output = tool_error("cancelled: the user interrupted")
-                self._end_tool(call, output, is_error=True, duration_s=0.0, respond=False)
 
 
 class _ConversationEvents:
