@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         Usage,
         UserTranscript,
     )
+    from realtime_voice.latency import Durations, Latencies
     from realtime_voice.reconnect import ReconnectPolicy
     from realtime_voice.session import Event, Session, connect
     from realtime_voice.tools import Tool, tool
@@ -64,10 +65,12 @@ __all__ = [
     "ConnectionClosed",
     "DeviceLost",
     "DeviceRestored",
+    "Durations",
     "Error",
     "Event",
     "Heard",
     "Interrupted",
+    "Latencies",
     "LocalProtocolError",
     "MicrophoneSilent",
     "PlayoutDrained",
@@ -97,7 +100,7 @@ __all__ = [
     "connect",
     "tool",
 ]
-_HOMES = ("errors", "events", "tools", "audio.wire", "reconnect", "session")
+_HOMES = ("errors", "events", "tools", "audio.wire", "latency", "reconnect", "session")
 
 
 def __getattr__(name: str) -> object:

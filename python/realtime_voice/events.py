@@ -938,7 +938,11 @@ class ToolResult(Struct, kw_only=True, frozen=True):
 
 
 class Interrupted(Struct, kw_only=True, frozen=True):
-    """The user cut the agent short: `played_ms` of `received_ms` was heard; `heard` and `full` are the texts."""
+    """The user cut the agent short: `played_ms` of `received_ms` was heard; `heard` and `full` are the texts.
+
+    `speech_to_silence_s`: from the beginning of the user's speech to where playout was silenced, without the device's
+    own latency; None when no speech was the reason.
+    """
 
     item_id: str
     content_index: int
@@ -946,6 +950,7 @@ class Interrupted(Struct, kw_only=True, frozen=True):
     received_ms: int
     heard: str
     full: str
+    speech_to_silence_s: float | None = None
 
 
 class TurnLatency(Struct, kw_only=True, frozen=True):

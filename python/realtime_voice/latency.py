@@ -1,8 +1,64 @@
-"""How long the user waits for an answer, from the times that others tell."""
+"""How long the user waits: for an answer, for silence, for a connection; from the times that others tell."""
 
 from __future__ import annotations
 
-from realtime_voice.events import TurnLatency
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from realtime_voice.events import Interrupted, Reconnected, Renewed, TurnLatency
+
+if TYPE_CHECKING:
+    from realtime_voice.events import ConnectionChanged
+
+
+@dataclass(slots=True)
+class Durations:
+    """What was measured of one kind of wait so far, in seconds; 0.0 before the first."""
+
+    count: int = 0
+    last_s: float = 0.0
+    mean_s: float = 0.0
+    longest_s: float = 0.0
+
+    def add(self, seconds: float | None) -> None:
+        """Count one; None was not measured."""
+        if seconds is None:
+            return
+        self.count += 1
+        self.last_s = seconds
+        self.mean_s += (seconds - self.mean_s) / self.count
+        self.longest_s = max(self.longest_s, seconds)
+
+
+@dataclass(slots=True)
+class Latencies:
+    """How long the user of a session has waited so far; the sums of what its events tell one by one."""
+
+    speech_end_to_received: Durations = field(default_factory=Durations)
+    """From the end of the user's speech to the first audio of the answer."""
+    speech_end_to_played: Durations = field(default_factory=Durations)
+    """From there to where it came out of the speaker."""
+    speech_to_silence: Durations = field(default_factory=Durations)
+    """From the beginning of the speech that interrupted the agent to silence."""
+    renewal: Durations = field(default_factory=Durations)
+    """For how long the server was not sent the user's audio, at renewals in time."""
+    reconnection: Durations = field(default_factory=Durations)
+    """For how long there was no connection, after a loss."""
+
+    def add(self, event: TurnLatency | Interrupted | ConnectionChanged) -> None:
+        """Count what an event tells; of the items that one interruption cut, only one."""
+        match event:
+            case TurnLatency():
+                self.speech_end_to_received.add(event.speech_end_to_received_s)
+                self.speech_end_to_played.add(event.speech_end_to_played_s)
+            case Interrupted():
+                self.speech_to_silence.add(event.speech_to_silence_s)
+            case Renewed():
+                self.renewal.add(event.outgoing_gap_s)
+            case Reconnected():
+                self.reconnection.add(event.incoming_gap_s)
+            case _:
+                pass
 
 
 class TurnClock:

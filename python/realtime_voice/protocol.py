@@ -161,6 +161,7 @@ class ClientProtocol:
         self._special: deque[dict[str, Any]] = deque()  # response.create events with parameters that wait for theirs
         self._unseen: set[str] = set()  # items to respond to that are not yet in the server's conversation
         self._interruptions = 0
+        self._speech_s = 0.0  # for how long the user had spoken when the server noticed
         self._present: OrderedDict[str, None] = OrderedDict()  # items that this server has told of
         self._transcripts: OrderedDict[str, float] = OrderedDict()  # items whose text is to come, since when
         self._asked_again = False  # once, for an answer that is owed and does not come
@@ -306,11 +307,16 @@ class ClientProtocol:
         self._send(ev.ResponseCancel(response_id=self._active_id))
         return True
 
-    def interrupt(self, heard: Sequence[Heard], *, by_server: bool = False) -> list[ev.Interrupted]:
+    def interrupt(
+        self, heard: Sequence[Heard], *, by_server: bool = False, speech_s: float | None = None
+    ) -> list[ev.Interrupted]:
         """Tell the server what was heard after playout was cut, and stop the response unless the server does.
 
         `by_server`: the reason is the server's speech_started, on which it interrupts by itself where configured so.
+        `speech_s`: how long the user had spoken by then; where `by_server`, known here.
         """
+        if by_server:
+            speech_s = self._speech_s
         if self.response is ResponseState.ACTIVE or any(item.item_id in self.conversation for item in heard):
             self._interruptions += 1
         if not (by_server and self.server_interrupts):
@@ -318,7 +324,7 @@ class ClientProtocol:
         for response_id in self._spoken.keys() & self._running_beside:  # no server interrupts these
             self._send(ev.ResponseCancel(response_id=response_id), moves=False)
         self._running_beside.clear()
-        return [cut for item in heard if (cut := self._cut(item)) is not None]
+        return [cut for item in heard if (cut := self._cut(item, speech_s)) is not None]
 
     # --- succession ---
 
@@ -694,7 +700,7 @@ class ClientProtocol:
 
     # --- how: interruption ---
 
-    def _cut(self, heard: Heard) -> ev.Interrupted | None:
+    def _cut(self, heard: Heard, speech_s: float | None) -> ev.Interrupted | None:
         received = heard.received_ms
         played = max(0, min(heard.played_ms, received))
         texts = self.conversation.cut(heard.item_id, heard.content_index, played, received)
@@ -720,6 +726,7 @@ class ClientProtocol:
             received_ms=received,
             heard=texts[0],
             full=texts[1],
+            speech_to_silence_s=speech_s,
         )
 
     # --- how: errors ---
@@ -846,6 +853,8 @@ class ClientProtocol:
     def _on_speech_started(self, event: ev.InputAudioBufferSpeechStarted, _out: list[Event]) -> None:
         self.audio.speech_started(event.audio_start_ms)
         self.conversation.speech_started(event.item_id, self.audio.session_ms(event.audio_start_ms))
+        padding_ms = (self.turn_detection or {}).get("prefix_padding_ms") or 0  # the turn begins before the speech
+        self._speech_s = self.audio.sent_since_s(event.audio_start_ms + padding_ms)
         self._move(event.type)
 
     def _on_idle_timeout(self, event: ev.InputAudioBufferTimeoutTriggered, _out: list[Event]) -> None:

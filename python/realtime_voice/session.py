@@ -41,6 +41,7 @@ from realtime_voice.errors import (
     SessionTimeout,
 )
 from realtime_voice.filler import Filler, saying
+from realtime_voice.latency import Latencies
 from realtime_voice.link import Limits, Link, Owner
 from realtime_voice.protocol import REQUEST_TAG
 from realtime_voice.protocol import Event as ProtocolEvent
@@ -222,6 +223,8 @@ class Session:
         self._release: asyncio.Task[None] | None = None
         self.local_barge_in = local_barge_in
         """True: the speech that the audio side detects silences the agent, before the server hears it."""
+        self.latencies = Latencies()
+        """How long the user has waited so far."""
         self._greeting = greeting
         self._filler = None if filler is None else Filler(filler, wire_out)
         self._tools = RunningTools(
@@ -355,6 +358,8 @@ class Session:
         await self._link.keep(group)
 
     def _tell(self, event: Event) -> None:
+        if isinstance(event, ev.TurnLatency | ev.ConnectionChanged):
+            self.latencies.add(event)
         self._events.put(event)
 
     def _finish(self, error: BaseException | None) -> None:
@@ -553,7 +558,7 @@ class Session:
         """
         protocol = self._without_turn_detection()
         if self.allow_interruptions and self._is_speaking:
-            self._interrupt(by_server=False)
+            self._interrupt()
         if self._audio is not None:
             self._has_key = True
             self._audio.talking = True
@@ -658,7 +663,7 @@ class Session:
     async def interrupt(self) -> list[ev.Interrupted]:
         """Make the agent silent at once: stop playout and response, and tell the server what was heard."""
         self._running()
-        interrupted = self._interrupt(by_server=False)
+        interrupted = self._interrupt()
         await self._sent()
         return interrupted
 
@@ -765,15 +770,15 @@ class Session:
             self._pressed_from = None
         match event:
             case SpeechStarted() if self.local_barge_in and self.allow_interruptions and self.is_running:
-                self._interrupt(by_server=False)
+                self._interrupt(speech_s=max(0.0, self._link.clock.time() - event.time))
             case SpeechStopped():
                 self.protocol.latency.speech_stopped(event.time, local=True)
             case PlayoutStarted():
                 latency = self.protocol.latency.played(event.item_id, event.time)
                 if latency is not None:
-                    self._events.put(latency)
+                    self._tell(latency)
             case BargeIn(action="cut", heard=heard) if self.is_running:
-                self._interrupted(heard, by_server=False)
+                self._interrupted(heard, speech_s=event.after_s)
             case SpeechStarted() | PlayoutDrained() | BargeIn():
                 pass
 
@@ -806,17 +811,24 @@ class Session:
             self.protocol.request_response()
         self._queue_outgoing()
 
-    def _interrupt(self, *, by_server: bool) -> list[ev.Interrupted]:
-        return self._interrupted([] if self._playout is None else self._playout.flush(), by_server=by_server)
+    def _interrupt(self, *, by_server: bool = False, speech_s: float | None = None) -> list[ev.Interrupted]:
+        heard = [] if self._playout is None else self._playout.flush()
+        return self._interrupted(heard, by_server=by_server, speech_s=speech_s)
 
-    def _interrupted(self, heard: Sequence[Heard], *, by_server: bool) -> list[ev.Interrupted]:
-        """Say what follows from playout being silenced: to the server, to the application, to tools."""
+    def _interrupted(
+        self, heard: Sequence[Heard], *, by_server: bool = False, speech_s: float | None = None
+    ) -> list[ev.Interrupted]:
+        """Say what follows from playout being silenced: to the server, to the application, to tools.
+
+        `speech_s`: for how long the user had spoken by then, where that is the reason and known on this side.
+        """
         if self._filler is not None:
             heard = [cut for cut in heard if not self._filler.is_sound(cut.item_id)]
-        interrupted = self.protocol.interrupt(heard, by_server=by_server)
+        interrupted = self.protocol.interrupt(heard, by_server=by_server, speech_s=speech_s)
         for event in interrupted:
             self._events.put(event)
         if interrupted:
+            self.latencies.add(interrupted[0])
             self._tools.interrupt()
         self._queue_outgoing()
         return interrupted

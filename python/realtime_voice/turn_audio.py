@@ -39,6 +39,10 @@ class TurnAudio:
         """Note where the server heard the user begin."""
         self._speech = (max(self.heard, self._sample(ms)), None)
 
+    def sent_since_s(self, ms: int) -> float:
+        """Seconds of audio sent after one of the server's milliseconds; of live audio, how long ago that was."""
+        return max(0, self.sent - self._sample(ms)) / self._rate
+
     def speech_stopped(self, ms: int) -> None:
         """Note where the server heard the user end."""
         if self._speech is not None:

@@ -717,6 +717,36 @@ async def test_latency_of_a_turn(peer: Any) -> None:
         assert latency.item_id == "item_a"
         assert latency.speech_end_to_received_s >= 0.2  # the server's silence is part of the wait
         assert latency.speech_end_to_played_s is not None
+        assert session.latencies.speech_end_to_received.last_s == latency.speech_end_to_received_s
+        assert session.latencies.speech_end_to_played.longest_s == latency.speech_end_to_played_s
+        assert session.latencies.speech_to_silence.count == 0
+
+
+async def test_how_long_the_user_spoke_until_the_agent_was_silent(peer: Any) -> None:
+    peer.turn_detection = {"type": "server_vad", "prefix_padding_ms": 300}  # the turn begins before the speech
+    talk = Talk(peer)
+    async with talk.session as session:
+        talk.audio.push(bytes(2 * 1000 * MS))
+        await until(lambda: session._link._uplink.end == 1000 * MS)
+        await peer.begin_response()
+        await peer.speak("one two three four", 400)
+        await next_event(session, AgentTranscript, lambda event: event.final)
+        talk.listen(100)
+        await peer.send("input_audio_buffer.speech_started", item_id="u", audio_start_ms=450)
+        assert (await next_event(session, Interrupted)).speech_to_silence_s == pytest.approx(0.25)
+        await peer.expect("conversation.item.truncate")
+        await peer.speak("one two three four", 400, item="item_b")
+        await next_event(session, AgentTranscript, lambda event: event.final)
+        heard = (Heard("item_b", 0, 200, 400), Heard("item_c", 0, 0, 400))
+        session.audio_event(BargeIn("cut", time=0.1, after_s=0.15, probability=0.9, heard=heard))
+        assert (await next_event(session, Interrupted)).speech_to_silence_s == 0.15
+        await peer.speak("one two three four", 400, response="resp_2", item="item_d")
+        await next_event(session, AgentTranscript, lambda event: event.final)
+        (cut,) = await session.interrupt()
+        assert cut.speech_to_silence_s is None
+        silence = session.latencies.speech_to_silence
+        assert (silence.count, silence.last_s, silence.longest_s) == (2, 0.15, pytest.approx(0.25))
+        assert silence.mean_s == pytest.approx(0.2)
 
 
 async def test_playout_of_another_host(peer: Any) -> None:

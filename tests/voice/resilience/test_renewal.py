@@ -65,6 +65,9 @@ async def test_renewal_before_the_limit_loses_and_doubles_nothing(options: dict[
         assert len(talk.peer.lines) == 2
         assert talk.session.link is LinkState.OPEN
         assert talk.happened(Reconnecting) == []
+        latencies = talk.session.latencies
+        assert (latencies.renewal.count, latencies.renewal.last_s) == (1, renewed.outgoing_gap_s)
+        assert latencies.reconnection.count == 0
 
 
 @pytest.mark.parametrize("life_s", [-5, 30])
@@ -176,6 +179,7 @@ async def test_application_is_told_and_waited_for() -> None:
         assert attempts[0].reason == back.reason
         assert back.attempts == 4
         assert back.incoming_gap_s >= sum(event.wait_s for event in attempts)
+        assert talk.session.latencies.reconnection.longest_s == back.incoming_gap_s
         assert talk.session.link is LinkState.OPEN
 
 
