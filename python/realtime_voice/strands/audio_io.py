@@ -17,7 +17,7 @@ from realtime_voice.audio import Wire
 from realtime_voice.audio.barge_in import settle
 from realtime_voice.audio.echo import check_echo_options
 from realtime_voice.strands.convert import FromWire, ToWire
-from realtime_voice.strands.model import RealtimeModel
+from realtime_voice.strands.model import RealtimeModel, follow
 
 if TYPE_CHECKING:
     from realtime_voice.audio import AudioIO
@@ -262,6 +262,7 @@ class AudioInputBase(ABC):
             ValueError: Its audio is not PCM16.
             AudioDeviceError: There is no such device, or it cannot be opened; the message says what to do.
         """
+        follow(agent)
         self._side = await self._shared.open(agent.model, self._streams(agent))
         stream = self._side.input_format
         self._convert = None if self._side.direct else FromWire(_PCM, stream["sample_rate"], stream["channels"])
@@ -305,6 +306,7 @@ class AudioOutputBase(ABC):
 
     async def start(self, agent: Any) -> None:
         """Open the speaker. Raises what the input's `start` raises."""
+        follow(agent)
         self._side = await self._shared.open(agent.model, self._streams(agent))
         stream = self._side.output_format
         self._convert = None if self._side.direct else ToWire(stream["sample_rate"], stream["channels"], _PCM)

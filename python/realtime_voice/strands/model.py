@@ -16,13 +16,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TypedDict, 
 from realtime_voice import endpoint
 from realtime_voice.audio import AudioEvent
 from realtime_voice.errors import ConnectError, ConnectionClosed, RealtimeError
-from realtime_voice.events import Interrupted, ResponseOutputAudioDelta, ToolCall, ToolResult
+from realtime_voice.events import (
+    Interrupted,
+    Reconnected,
+    Renewed,
+    ResponseOutputAudioDelta,
+    ToolCall,
+    ToolResult,
+)
+from realtime_voice.latency import Latencies
 from realtime_voice.protocol import tool_error
 from realtime_voice.session import Session, connect
 from realtime_voice.strands import config as options
 from realtime_voice.strands.assumed import AssumedPlayout
 from realtime_voice.strands.convert import FromWire, ToWire
 from realtime_voice.strands.history import CALL_ID_LENGTH, function_tool, history_items
+from realtime_voice.strands.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
@@ -92,8 +101,12 @@ class Translator(Protocol):
 class Connection:
     """One session and what belongs to it alone."""
 
-    def __init__(self, session: Session, translator: Translator, to_wire: ToWire, wire_out: Wire) -> None:
+    def __init__(
+        self, session: Session, translator: Translator, to_wire: ToWire, wire_out: Wire, *, items: int
+    ) -> None:
         self.id = uuid.uuid4().hex
+        self.items = items
+        """How much of the conversation it was told."""
         self.session = session
         self.wire_out = wire_out
         self.translator = translator
@@ -214,7 +227,15 @@ class RealtimeModel(ABC):
         """Called with every event of the wire and of the conversation as the agent takes it; set at any time."""
         self.silence_limit_s: float | None = None
         """After so many seconds without an answer to the configuration, `start` raises; None: see `CONFIGURE_S`."""
+        self.latencies = Latencies()
+        """How long the user has waited since `start`, over all connections."""
+        self.telemetry = Telemetry()
+        """Tells the same to OpenTelemetry."""
         self._connection: Connection | None = None
+        self._connections = 0
+        self._ended: tuple[float, str] | None = None  # when the present connection ended without us, and why
+        self._audio_sent_at: float | None = None
+        self._change: Renewed | Reconnected | None = None  # the last renewal, until `receive` tells it
         self._playout: Playout | None = None
         self._pending_calls: dict[str, asyncio.TimerHandle] = {}
         self._late_calls: dict[str, str] = {}  # calls answered in place of their tool -> the tool's name
@@ -295,7 +316,9 @@ class RealtimeModel(ABC):
         if self._connection is not None:
             raise RuntimeError("model already started | call stop before starting again")
         self._forget_calls()
-        self._losses = 0
+        self._losses = self._connections = 0
+        self._ended = self._audio_sent_at = self._change = None
+        self.latencies = Latencies()
         self._connection = await self._open(system_prompt, tools, messages)
 
     async def _renew(self, system_prompt: str | None, tools: list[Any] | None, messages: Iterable[Any] | None) -> None:
@@ -305,11 +328,13 @@ class RealtimeModel(ABC):
         """
         old = self._connection
         try:
-            new = await self._reopen(system_prompt, tools, messages)
+            new, attempts = await self._reopen(system_prompt, tools, messages)
         except BaseException:
             await self.stop()
             raise
         self._connection = new
+        self._change = self._changed(new, attempts)
+        self.latencies.add(self._change)
         try:
             await new.session.send_item(
                 {"type": "message", "role": "system", "content": [{"type": "input_text", "text": CONTINUE}]}
@@ -318,6 +343,22 @@ class RealtimeModel(ABC):
             logger.warning("error=<%s> | the renewed session was not told to go on", error)
         if old is not None:
             await old.session.stop()
+
+    def _changed(self, new: Connection, attempts: int) -> Renewed | Reconnected:
+        """Return how long the change of connections was felt."""
+        now = asyncio.get_running_loop().time()
+        ended, self._ended = self._ended, None
+        kind = Renewed if ended is None else Reconnected
+        return kind(
+            generation=self._connections,
+            attempts=attempts,
+            reason="" if ended is None else ended[1],
+            incoming_gap_s=0.0 if ended is None else now - ended[0],
+            outgoing_gap_s=0.0 if self._audio_sent_at is None else now - self._audio_sent_at,
+            replayed_samples=0,
+            lost_samples=0,
+            items=new.items,
+        )
 
     async def stop(self) -> None:
         """End the connection; more calls do nothing."""
@@ -328,17 +369,17 @@ class RealtimeModel(ABC):
 
     async def _reopen(
         self, system_prompt: str | None, tools: list[Any] | None, messages: Iterable[Any] | None
-    ) -> Connection:
-        """Open a connection, again while the endpoint cannot be reached."""
-        *waits, last = CONNECT_WAITS_S
-        for wait_s in waits:
+    ) -> tuple[Connection, int]:
+        """Open a connection, again while the endpoint cannot be reached; returns the number of attempts, too."""
+        for attempt, wait_s in enumerate(CONNECT_WAITS_S, 1):
             await asyncio.sleep(wait_s)
             try:
-                return await self._open(system_prompt, tools, messages)
+                return await self._open(system_prompt, tools, messages), attempt
             except ConnectError as error:
+                if attempt == len(CONNECT_WAITS_S):
+                    raise
                 logger.info("error=<%s> | not renewed yet", error)
-        await asyncio.sleep(last)
-        return await self._open(system_prompt, tools, messages)
+        raise AssertionError("CONNECT_WAITS_S is empty")
 
     async def _open(
         self, system_prompt: str | None, tools: list[Any] | None, messages: Iterable[Any] | None
@@ -368,7 +409,8 @@ class RealtimeModel(ABC):
             transcription=session_config["audio"]["input"].get("transcription") is not None,
         )
         to_wire = ToWire(stream_in["sample_rate"], stream_in["channels"], wire_in)
-        connection = Connection(session, translator, to_wire, wire_out)
+        session.latencies = self.latencies
+        connection = Connection(session, translator, to_wire, wire_out, items=len(history))
         connection.attach(self._playout)
         await session.start()
         try:
@@ -377,6 +419,7 @@ class RealtimeModel(ABC):
         except BaseException:
             await session.stop()
             raise
+        self._connections += 1
         return connection
 
     # Conversation
@@ -443,16 +486,18 @@ class RealtimeModel(ABC):
         if connection is None:
             raise RuntimeError("model not started | call start before receiving")
         yield self._started(connection.id)
+        if (change := self._change) is not None:
+            self._change = None
+            for output in self._take(connection, change):
+                yield output
         timer = asyncio.get_running_loop().call_later(self.timeout_s, connection.expire)
         try:
             async for event in connection.session:
                 if isinstance(event, Interrupted):
                     self._remember(event)
-                if self.observer is not None and not isinstance(event, AudioEvent):
-                    self.observer(event)
                 if isinstance(event, ToolCall):
                     self._await_call(connection, event.call_id, event.name)
-                outputs = connection.translator.translate(event)
+                outputs = self._take(connection, event)
                 for output in outputs:
                     yield output
                 connection.handed_over(event, outputs)
@@ -462,10 +507,26 @@ class RealtimeModel(ABC):
             lost = ConnectionClosed("the server ended the session", 1000)
         finally:
             timer.cancel()
+        now = asyncio.get_running_loop().time()
         if connection.expired:
+            self._ended = now, "the connection has reached its limit"
             raise self._timeout(f"timeout_s=<{self.timeout_s}> | the connection has reached its limit")
         if connection is self._connection:
+            self._ended = now, str(lost)
             self._lost(connection, lost)
+
+    def _take(self, connection: Connection, event: Event) -> list[Any]:
+        """Tell whoever observes of an event; returns what the agent's outputs get of it."""
+        if self.observer is not None and not isinstance(event, AudioEvent):
+            self.observer(event)
+        self.telemetry.tell(event, self.latencies)
+        return connection.translator.translate(event)
+
+    async def _send_audio(self, connection: Connection, audio: bytes) -> None:
+        """Send audio that is in the wire's format."""
+        if audio:
+            await connection.session.send_audio(audio)
+            self._audio_sent_at = asyncio.get_running_loop().time()
 
     def _remember(self, cut: Interrupted) -> None:
         self._heard[cut.full] = cut.heard
@@ -511,6 +572,12 @@ class RealtimeModel(ABC):
                 await connection.answered(begun=False)
         except TimeoutError:
             logger.warning("no goodbye within %s s", timeout_s)
+
+
+def follow(agent: Any) -> None:
+    """Let a model of ours put its spans into those of the agent, which a model is not told."""
+    if isinstance(agent.model, RealtimeModel):
+        agent.model.telemetry.follow(agent)
 
 
 def check_model_id(model_id: Any) -> None:

@@ -13,6 +13,8 @@ import threading
 from contextlib import ExitStack
 from typing import Any, Protocol, TextIO
 
+from realtime_voice.strands.model import follow
+
 _SENTENCE_ENDS = (".", "!", "?", "。", "…")
 _WAITING_LINES = 1_000
 _CLEAR_LINE = "\r\x1b[2K"
@@ -53,7 +55,7 @@ class TextInputBase:
 
     async def start(self, agent: Any) -> None:
         """Begin to read."""
-        del agent
+        follow(agent)
         console = self._console
         if console.stdin.isatty() and console.stdout.isatty():
             prompt = _Prompt(self._prompt)

@@ -118,8 +118,7 @@ class BidiOpenAIRealtimeModel(RealtimeModel):
             audio = base64.decode(content["audio"])
             if not isinstance(content, WireAudio):
                 audio = self._to_wire(connection, content).convert(content["format"], audio)
-            if audio:
-                await connection.session.send_audio(audio)
+            await self._send_audio(connection, audio)
         elif isinstance(content, BidiTextInputEvent):
             await connection.session.send_item(_message(content["role"], content["text"]), respond=True)
         elif isinstance(content, BidiImageInputEvent):

@@ -90,6 +90,8 @@ class Translator:
                 return [ToolUseStreamEvent({"toolUse": use}, dict(use))]
             case (
                 wire.TurnLatency()
+                | wire.Reconnected()
+                | wire.Renewed()
                 | wire.Error()
                 | wire.ConversationItemInputAudioTranscriptionFailed()
                 | audio.SpeechStarted()

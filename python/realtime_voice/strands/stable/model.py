@@ -175,8 +175,7 @@ class BidiOpenAIRealtimeModel(RealtimeModel, BidiModel, AudioCapable):
                 raise ValueError("audio source must contain bytes for the Realtime API")
             if not isinstance(content, WireAudio):
                 audio = connection.to_wire.convert(content.format, audio)
-            if audio:
-                await connection.session.send_audio(audio)
+            await self._send_audio(connection, audio)
         elif isinstance(content, BidiMessage):
             await self._send_message(connection, content)
         else:

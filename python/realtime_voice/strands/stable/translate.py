@@ -113,6 +113,8 @@ class Translator:
                 return self._interrupted(event)
             case (
                 wire.TurnLatency()
+                | wire.Reconnected()
+                | wire.Renewed()
                 | wire.Error()
                 | audio.SpeechStarted()
                 | audio.SpeechStopped()

@@ -153,6 +153,23 @@ async def test_a_question_a_tool_an_answer_and_the_end(conversation: Any) -> Non
     assert all(event.total_tokens > 0 for event in outputs.of(BidiUsageEvent))
 
 
+async def test_waits_are_spans_of_the_agents_session_where_there_is_one(conversation: Any, spans: Any) -> None:
+    async with conversation("hello", tools=[]) as talk:
+        talk.say_something()
+        await talk.outputs.until(lambda: bool(talk.outputs.of(TurnLatency)))
+        (told,) = talk.outputs.of(TurnLatency)
+        await talk.agent.stop()
+    finished = {span.name.split()[0]: span for span in spans.get_finished_spans()}
+    turn, session = finished["realtime_turn"], finished.get("bidi_session")
+    assert turn.attributes["realtime.speech_end_to_audio_received_s"] == told.speech_end_to_received_s
+    assert turn.attributes["realtime.speech_end_to_audio_played_s"] == told.speech_end_to_played_s
+    if session is None:  # before 1.54
+        assert turn.parent is None
+        return
+    assert turn.parent.span_id == session.context.span_id
+    assert session.attributes["realtime.speech_end_to_audio_played.max_s"] == told.speech_end_to_played_s
+
+
 async def test_speech_silences_an_answer_that_is_complete_on_the_wire(conversation: Any) -> None:
     async with conversation("count to thirty", "hello", tools=[]) as talk:
         talk.say_something()
