@@ -32,6 +32,11 @@ class AssumedPlayout:
         self._ends = 0.0  # when all that was handed over will have been played
         self._items: dict[str, _Item] = {}
 
+    @property
+    def active(self) -> bool:
+        """Whether something is still to be played."""
+        return self._clock() < self._ends
+
     def feed(self, message: bytes | str) -> Delta | None:
         """Leave the message to the session; its event comes back by `handed_over`."""
         del message

@@ -175,11 +175,18 @@ def local_server() -> Any:
     return run
 
 
-@pytest.fixture
-async def peer() -> AsyncIterator[Peer]:
+@asynccontextmanager
+async def scripted_peer() -> AsyncIterator[Peer]:
+    """Run a peer."""
     peer = Peer()
     async with serve(peer.serve, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         peer.url = f"ws://127.0.0.1:{port}/v1/realtime"
         yield peer
         server.close(close_connections=True)
+
+
+@pytest.fixture
+async def peer() -> AsyncIterator[Peer]:
+    async with scripted_peer() as peer:
+        yield peer

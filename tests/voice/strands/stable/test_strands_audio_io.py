@@ -446,6 +446,7 @@ def test_assumed_playout() -> None:
     hand_over("a")
     hand_over("b")
     now = 101.5
+    assert playout.active
     assert playout.flush() == [Heard("a", 0, 1500, 2000), Heard("b", 0, 0, 1000)]
     assert playout.flush() == []
     hand_over("c")
@@ -456,4 +457,5 @@ def test_assumed_playout() -> None:
     hand_over("d")
     now = 110.0
     playout.end_item("d")
+    assert not playout.active
     assert playout.flush() == []
