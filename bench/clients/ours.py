@@ -15,12 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+class _Alarm:
+    def __init__(self, time: float, ring: Callable[[], object]) -> None:
+        self.time = time
+        self.ring = ring
+
+    def cancel(self) -> None:
+        self.ring = lambda: None
+
+
 class Clock:
     """Time that passes when it is told to."""
 
     def __init__(self) -> None:
         self._now = 0.0
         self._due: list[tuple[float, asyncio.Future[None]]] = []
+        self._alarms: list[_Alarm] = []
 
     def time(self) -> float:
         return self._now
@@ -33,8 +43,23 @@ class Clock:
         self._due.append((time, waiter))
         await waiter
 
+    def call_at(self, time: float, callback: Callable[[], object]) -> _Alarm:
+        alarm = _Alarm(time, callback)
+        self._alarms.append(alarm)
+        self._ring()
+        return alarm
+
+    def _ring(self) -> None:
+        alarms, self._alarms = self._alarms, []
+        for alarm in alarms:
+            if alarm.time > self._now + 1e-9:
+                self._alarms.append(alarm)
+            else:
+                asyncio.get_running_loop().call_soon(alarm.ring)
+
     def advance(self, seconds: float) -> None:
         self._now += seconds
+        self._ring()
         due, self._due = self._due, []
         for time, waiter in due:
             if time > self._now + 1e-9:
@@ -50,7 +75,12 @@ class _Adapter:
 
     def __init__(self, socket: Socket) -> None:
         self.receive, self.send, self.close = socket.recv, socket.send, socket.close
+        self._socket = socket
         self.received_bytes = 0
+
+    def send_now(self, message: bytes) -> bool:
+        self._socket.take(message)
+        return True
 
     async def ping(self, answered: Callable[[], object]) -> None:
         self.received_bytes += 1

@@ -43,6 +43,9 @@ class Socket:
         self.say({"type": "session.created", "event_id": "event_0", "session": SESSION})
 
     async def send(self, message: str | bytes, **_: object) -> None:
+        self.take(message)
+
+    def take(self, message: str | bytes) -> None:
         ends = message[:200] + message[-200:]  # some write the type last
         if isinstance(ends, bytes):
             ends = ends.decode()

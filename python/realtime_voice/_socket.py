@@ -11,6 +11,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket_connect
 from websockets.exceptions import ConnectionClosed as WebSocketClosed
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, ProxyError
+from websockets.protocol import State
 
 from realtime_voice.errors import AuthenticationError, ConnectError, ConnectionClosed
 
@@ -82,13 +83,20 @@ class _connect(websocket_connect):  # noqa: N801  it is called as the function t
 
 
 class _Connection(ClientConnection):
-    """The library's, counting what arrives."""
+    """The library's, counting what arrives, and sending without a turn of the event loop where that need not wait."""
 
     received_bytes = 0
 
     def data_received(self, data: bytes) -> None:
         self.received_bytes += len(data)
         super().data_received(data)
+
+    def send_now(self, message: bytes) -> bool:
+        if self.protocol.state is not State.OPEN or self.paused:
+            return False
+        self.protocol.send_text(message)
+        self.send_data()
+        return True
 
 
 class Socket:
@@ -114,6 +122,10 @@ class Socket:
             return await self._connection.recv(decode=False)
         except WebSocketClosed as closed:
             raise _closed(closed) from None
+
+    def send_now(self, message: bytes) -> bool:
+        """Send one text message (UTF-8) if that need not wait; False: it was not sent, and `send` knows why."""
+        return self._connection.send_now(message)
 
     async def send(self, message: bytes) -> None:
         """Send one text message (UTF-8); waits while the peer does not take it. Raises ConnectionClosed."""

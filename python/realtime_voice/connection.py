@@ -160,6 +160,11 @@ class Connection:
     def flush(self) -> None:
         """Queue what the protocol has to say."""
         for message in self.protocol.data_to_send():
+            self.send(message)
+
+    def send(self, message: bytes) -> None:
+        """Send a message at once where nothing waits and the socket takes it, else behind what waits."""
+        if self._socket is None or self.outgoing or not self._socket.send_now(message):
             self.outgoing.put(message)
 
     async def write_all(self) -> None:

@@ -143,7 +143,12 @@ class Link:
         self.protocol.audio.sent = self._uplink.end
         if not self._current.is_lost:
             self._last_audio_at = self.clock.time()
-            self._current.outgoing.put(message)
+            self._current.send(message)
+
+    @property
+    def has_room(self) -> bool:
+        """Not too much waits for the socket."""
+        return self._current.outgoing.has_room
 
     async def room(self) -> None:
         """Wait while too much waits for the socket."""

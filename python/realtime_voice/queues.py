@@ -83,6 +83,14 @@ class MessageQueue:
         self._is_empty = asyncio.Event()
         self._is_empty.set()
 
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @property
+    def has_room(self) -> bool:
+        """`room` would not wait."""
+        return self._has_room.is_set()
+
     def put(self, message: bytes) -> None:
         """Add a message; never waits. Producers call `room` afterwards."""
         self._messages.append(message)

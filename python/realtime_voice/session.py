@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import functools
 import logging
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, cast
 
@@ -323,6 +324,7 @@ class Session:
             await asyncio.wait({self._runner}, timeout=STOP_S)
         self._finish(None)
         if self._audio is not None:
+            self._audio.listener = None
             try:
                 await self._audio.stop()
             except Exception as error:  # noqa: BLE001  the session ends all the same
@@ -354,6 +356,7 @@ class Session:
             self.protocol.request_response(saying(self._greeting))
             self._queue_outgoing()
         if self._audio is not None:
+            self._audio.listener = functools.partial(self._listen, self._audio)
             group.create_task(self._capture_all(self._audio), name="realtime capture")
         await self._link.keep(group)
 
@@ -789,17 +792,26 @@ class Session:
         elif self._playout is not None:
             self._playout.tell_events()
 
+    def _listen(self, audio: AudioIO) -> None:
+        """Send what was captured in the turn of the event loop that found it, unless too much waits for the socket."""
+        if self._link.has_room:
+            self._send_captured(audio.take())
+
     async def _capture_all(self, audio: AudioIO) -> None:
+        """Send what was captured and could not be sent at once, and what is left when the input ends."""
         while (chunks := await audio.captured()) is not None:
-            for _, message in chunks:
-                self._link.send_chunk(message)
-            self._take_audio_events()
-            if self._pressed is not None:
-                self._commit_pressed(self._pressed)
+            self._send_captured(chunks)
             await self._link.room()
         while True:  # the input has ended, the speaker has not
             self._take_audio_events()
             await asyncio.sleep(PLAYOUT_LOOK_S)
+
+    def _send_captured(self, chunks: list[tuple[int, bytes]]) -> None:
+        for _, message in chunks:
+            self._link.send_chunk(message)
+        self._take_audio_events()
+        if self._pressed is not None:
+            self._commit_pressed(self._pressed)
 
     def _commit_pressed(self, samples: int) -> None:
         """Commit what was said while the key was down, all of which has been sent."""

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from realtime_voice.audio.playout import Playout
     from realtime_voice.audio.wire import AudioEvent, Wire
 
@@ -20,6 +22,11 @@ class AudioIO(Protocol):
     """The push-to-talk key, held or not; only meaningful in that mode."""
     volume: float
     """Linear gain of the speaker, 0.0 to 4.0."""
+    listener: "Callable[[], object] | None"
+    """Called on the event loop where `captured` would return, while there is input; it may `take` and look at `events`.
+
+    Set by the session, which is then told in the same turn of the event loop. Only what it leaves wakes `captured`.
+    """
 
     @property
     def playout(self) -> "Playout":
@@ -36,6 +43,9 @@ class AudioIO(Protocol):
 
         None when the input has ended. Safe to cancel: nothing is lost.
         """
+
+    def take(self) -> list[tuple[int, bytes]]:
+        """Take the chunks that are finished (maybe none), as `captured` does, without waiting."""
 
     def events(self) -> list["AudioEvent"]:
         """Take what happened since the last call, in order of occurrence."""

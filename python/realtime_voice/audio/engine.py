@@ -94,6 +94,8 @@ class EngineAudioIO(ABC):
         self._events: deque[AudioEvent] = deque(maxlen=EVENTS_WAITING)
         self.observer: Callable[[AudioEvent], object] | None = None
         """Called with each event as it happens, whoever takes it from `events`; set it before `start`."""
+        self.listener: Callable[[], object] | None = None
+        """See `AudioIO.listener`."""
 
     # The AudioIO interface
 
@@ -123,7 +125,7 @@ class EngineAudioIO(ABC):
             if not self._running:
                 return
             self._running = False
-            await self._halt()
+            self._halt()
             try:
                 self.playout.close()
                 await self._close()
@@ -141,6 +143,10 @@ class EngineAudioIO(ABC):
             if self._failure is not None:
                 raise self._failure
             return None
+        return self.take()
+
+    def take(self) -> list[tuple[int, bytes]]:
+        """Take the chunks that are finished (maybe none), each with its first wire sample."""
         chunks = list(self._chunks)
         self._chunks.clear()
         return chunks
@@ -232,7 +238,7 @@ class EngineAudioIO(ABC):
     def _begin(self) -> None:  # noqa: B027 - who is pushed has nothing to begin
         """Begin to work, both sides being open."""
 
-    async def _halt(self) -> None:  # noqa: B027
+    def _halt(self) -> None:  # noqa: B027
         """Cease to work, before both sides are closed."""
 
     def _assemble(
@@ -351,6 +357,10 @@ class EngineAudioIO(ABC):
         return bool(self._chunks or self._events) or self._ended or self.playout.has_events
 
     def _wake(self) -> None:
+        if self.listener is not None and not self._ended:
+            self.listener()
+            if not self._has_news:
+                return
         self._awake.set()
 
     def _end(self, failure: Exception | None = None) -> None:

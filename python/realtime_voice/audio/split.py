@@ -34,6 +34,19 @@ class SplitAudioIO:
         """Wait for the microphone's chunks; None when it has ended."""
         return await self.microphone.captured()
 
+    def take(self) -> list[tuple[int, bytes]]:
+        """Take the microphone's finished chunks (maybe none)."""
+        return self.microphone.take()
+
+    @property
+    def listener(self) -> Callable[[], object] | None:
+        """Called when there is something new of either side."""
+        return self.microphone.listener
+
+    @listener.setter
+    def listener(self, listener: Callable[[], object] | None) -> None:
+        self.microphone.listener = listener
+
     def events(self) -> list[AudioEvent]:
         """Take the microphone's speech events, the speaker's playout events, and what happened to both devices."""
         return [

@@ -1,9 +1,8 @@
-"""Audio that keeps its own time: one task looks every 10 ms whether there is something to do."""
+"""Audio that keeps its own time: every 10 ms it looks whether there is something to do."""
 
-import asyncio
-from contextlib import suppress
 from typing import Final
 
+from realtime_voice.audio.clock import Alarm
 from realtime_voice.audio.engine import EngineAudioIO
 
 HOP_S: Final = 0.01
@@ -17,31 +16,33 @@ class TickedAudioIO(EngineAudioIO):
     A late tick loses nothing: the rings hold 10 s. A failure of the tick is raised by `captured`.
     """
 
-    _task: asyncio.Task[None] | None = None
+    _alarm: Alarm | None = None  # of the next tick
 
     def _begin(self) -> None:
-        self._task = asyncio.create_task(self._tick(), name="audio tick")
+        self._due, self._quiet = self._clock.time(), 0
+        self._await_hop()
 
-    async def _halt(self) -> None:
-        if self._task is not None:
-            task, self._task = self._task, None
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    def _halt(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
-    async def _tick(self) -> None:
-        due, quiet = self._clock.time(), 0
+    def _await_hop(self) -> None:
+        self._due = self._next(self._due)
+        self._alarm = self._clock.call_at(self._due, self._tick)
+
+    def _tick(self) -> None:
         try:
-            while True:
-                due = self._next(due)
-                await self._clock.sleep_until(due)
-                self._hop()
-                quiet += 1
-                if self._has_news or quiet >= QUIET_HOPS:
-                    quiet = 0
-                    self._wake()
+            self._hop()
+            self._quiet += 1
+            if self._has_news or self._quiet >= QUIET_HOPS:
+                self._quiet = 0
+                self._wake()
         except Exception as failure:  # noqa: BLE001 - handed to the session by captured()
             self._end(failure)
+        else:
+            if self._alarm is not None:  # not halted meanwhile
+                self._await_hop()
 
     def _next(self, due: float) -> float:
         """When to tick again; ticks missed are not made up for."""

@@ -23,6 +23,13 @@ class ManualClock:
         self._waiting.append((time, future))
         await future
 
+    def call_at(self, time, callback):
+        async def wait():
+            await self.sleep_until(time)
+            callback()
+
+        return asyncio.ensure_future(wait())
+
     async def run(self, seconds):
         """Let time pass in steps of 10 ms; whoever waits for a moment gets it."""
         for _ in range(round(seconds * 100)):

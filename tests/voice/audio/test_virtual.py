@@ -224,8 +224,10 @@ async def test_a_stopped_side_starts_again(clock):
         await audio.stop()
 
 
-def ticking():
-    return sum(task.get_name() == "audio tick" for task in asyncio.all_tasks())
+async def ticking(clock):
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return sum(not future.done() for _, future in clock._waiting)
 
 
 class Slow(VirtualAudioIO):
@@ -246,9 +248,9 @@ async def test_two_starts_at_once_are_one(clock):
     await asyncio.sleep(0)
     audio.go_on.set()
     await asyncio.gather(*starts)
-    assert ticking() == 1
+    assert await ticking(clock) == 1
     await asyncio.gather(audio.stop(), audio.stop())
-    assert ticking() == 0
+    assert await ticking(clock) == 0
 
 
 async def test_a_stop_during_a_start_ends_it(clock):
@@ -259,7 +261,7 @@ async def test_a_stop_during_a_start_ends_it(clock):
     await asyncio.sleep(0)
     audio.go_on.set()
     await asyncio.gather(start, stop)
-    assert ticking() == 0
+    assert await ticking(clock) == 0
     await drained(audio)
 
 

@@ -44,6 +44,13 @@ class SteppedClock:
         self._waiting.append((time, future))
         await future
 
+    def call_at(self, time: float, callback: Callable[[], object]) -> asyncio.Task[None]:
+        async def wait() -> None:
+            await self.sleep_until(time)
+            callback()
+
+        return asyncio.ensure_future(wait())
+
     def step(self, seconds: float) -> None:
         self.now += seconds
         for _, future in [entry for entry in self._waiting if entry[0] <= self.now]:
