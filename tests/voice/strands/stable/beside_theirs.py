@@ -25,7 +25,7 @@ from realtime_voice.audio import PushAudioIO
 from realtime_voice.errors import ConfigurationError
 from realtime_voice.events import ConversationItemInputAudioTranscriptionFailed
 from realtime_voice.strands import BidiAgent, BidiAudioIO, BidiOpenAIRealtimeModel, BidiSessionEvent
-from strands.bidi.models.openai import realtime
+from strands.bidi.models import OpenAIRealtimeModel
 from strands.bidi.types import AudioDelta, BidiTranscriptStartEvent
 
 from tests.voice.strands.conftest import Peer, scripted_peer
@@ -33,6 +33,7 @@ from tests.voice.strands.conftest import Peer, scripted_peer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+realtime: Final[Any] = sys.modules[OpenAIRealtimeModel.__module__]
 PATIENCE_S: Final = 20
 CLOSE_TIMEOUT_S: Final = 0.3
 """In place of the 10 s that websockets waits for an answer to CLOSE unless told otherwise."""
@@ -131,7 +132,7 @@ class Side:
 
 
 def _their_model(**options: Any) -> Any:
-    return realtime.OpenAIRealtimeModel(
+    return OpenAIRealtimeModel(
         **{"model_id": "gpt-realtime", "transcription_model_id": "gpt-4o-transcribe", "api_key": KEY, **options}
     )
 
