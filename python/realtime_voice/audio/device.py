@@ -10,6 +10,7 @@ from typing import Final, Literal
 from typing_extensions import Unpack
 
 from realtime_voice.audio import portaudio
+from realtime_voice.audio.cadence import Cadence
 from realtime_voice.audio.clock import Clock
 from realtime_voice.audio.engine import CaptureOptions
 from realtime_voice.audio.portaudio import SIDES, Choice, Streams, in_thread
@@ -143,6 +144,7 @@ class DeviceAudioIO(TickedAudioIO):
         self.playout.measure = self._ahead
         self._blocks = streams.blocks
         self._started = False
+        self._cadence = Cadence(self._block_s)
         self._still = [0.0, 0.0]
         self._looked = self._alive_at = self._clock.time()
         self._hops = 0
@@ -166,6 +168,14 @@ class DeviceAudioIO(TickedAudioIO):
             _logger.warning("the sound device does not close")
 
     # Watching
+
+    def _next(self, due: float) -> float:
+        """Look just after the next block, so that what it brings leaves at once; blocks keep the system's clock."""
+        timing = self.duplex.timing() if self._started and self._streams and self._given_clock is None else None
+        if timing is None:
+            return super()._next(due)
+        frames, age_s, _, _ = timing
+        return self._cadence.next(self._clock.time(), frames, age_s)
 
     def _hop(self) -> None:
         now = self._clock.time()
