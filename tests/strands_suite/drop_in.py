@@ -94,6 +94,9 @@ class MockedSocket:
             return await self._answers.get()
         return json.dumps({**COMPLETE, "event_id": f"event_{self.received_bytes}", **json.loads(message)}).encode()
 
+    def send_now(self, message: bytes) -> bool:
+        return False
+
     async def send(self, message: bytes) -> None:
         event = json.loads(message)
         event.pop("event_id", None)  # Strands' own model sends none
