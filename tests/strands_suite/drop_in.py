@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 NOT_RAISED = pytest.fail.Exception
 G711 = "G.711 is spoken on the wire"
 FRAMES = "echo control takes its own 10 ms frames out of blocks of any size"
+SHOWN = "images and documents in a tool's result are shown, or the model is told that they are not"
 ALIGNED = "what was played is aligned with what was captured by construction, however much waits"
 ON_PURPOSE: dict[str, tuple[str, type[BaseException]]] = {
     "test__init__rejects_invalid_model_id[model_config0]": (
@@ -39,6 +40,8 @@ ON_PURPOSE: dict[str, tuple[str, type[BaseException]]] = {
     "test__init__rejects_unsupported_audio_format[audio_format3-": (G711, NOT_RAISED),
     "test_update_config_rejects_unsupported_audio_format[audio_format0-": (G711, NOT_RAISED),
     "test_send_all_content_types": ("half a sample is refused: what follows it would be noise", ValueError),
+    "test_tool_result_image_content_raises_error": (SHOWN, NOT_RAISED),
+    "test_tool_result_document_content_raises_error": (SHOWN, NOT_RAISED),
     "test_connection_edge_cases": (
         "a connection that cannot be closed in order is cut, and stop() returns",
         NOT_RAISED,

@@ -23,6 +23,12 @@ logger = logging.getLogger(__name__)
 CALL_ID_LENGTH = 32
 """The Realtime API takes call ids of at most this many characters; other models' in a history may be longer."""
 
+TEXT_FORMATS = ("txt", "md", "csv", "html")
+"""Formats of documents whose bytes are text."""
+
+NOT_SHOWN = "not shown: the Realtime API takes text and images only"
+"""What the model is told in place of other content of a tool's result."""
+
 
 def new_id() -> str:
     """Return an id for an item of our own: 32 characters, the longest the Realtime API takes."""
@@ -47,7 +53,7 @@ def history_items(
     its id) is left out, and of a call that never ended the note that it had started is told.
 
     Raises:
-        ValueError: A tool result holds content that the Realtime API does not take.
+        ValueError: An image of the user's has no bytes.
     """
     messages = list(messages)
     finished = {
@@ -90,9 +96,9 @@ def history_items(
                 superseded = _is_dispatch(message) and (call_id in finished or call_id in pending)
                 if call_id in called and call_id not in answered and not superseded:
                     answered.add(call_id)
-                    item = output_item(call_id[:CALL_ID_LENGTH], result.get("content", []))
-                    del item["id"]
-                    items.append(item)
+                    for item in output_items(call_id[:CALL_ID_LENGTH], result.get("content", [])):
+                        del item["id"]
+                        items.append(item)
         if content:
             items.append({"type": "message", "role": message["role"], "content": content})
     return items
@@ -105,20 +111,41 @@ def _is_dispatch(message: Any) -> bool:
     return bool(kind == "tool_dispatch")
 
 
-def output_item(call_id: str, content: Sequence[Any]) -> dict[str, Any]:
-    """Return the output of a call. Raises ValueError for content that is neither text nor JSON."""
+def output_items(call_id: str, content: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return the output of a call, and in front of it, as a message, the images that are in it: an output is text.
+
+    Documents that are text are in the output; of what the API does not take, the model is told that it is not shown.
+    """
+    shown: list[Any] = []
+    images: list[dict[str, Any]] = []
     for block in content:
-        if "text" not in block and "json" not in block:
-            raise ValueError(
-                f"tool_use_id=<{call_id}>, content_types=<{sorted(block)}> | "
-                "Content type not supported by OpenAI Realtime API: a tool returns text or json"
-            )
-    return {
-        "id": new_id(),
-        "type": "function_call_output",
-        "call_id": call_id,
-        "output": _output(call_id, content),
-    }
+        if "text" in block or "json" in block:
+            shown.append(block)
+        elif (data := _bytes(block, "image")) is not None:
+            images.append(image_part(block["image"]["format"], data))
+            shown.append({"image": f"number {len(images)} in the message before this result"})
+        elif "document" in block:
+            shown.append({"document": _document(block)})
+        else:
+            shown += [{kind: NOT_SHOWN} for kind in block]
+    items: list[dict[str, Any]] = []
+    if images:
+        words = {"type": "input_text", "text": f"What the tool call {call_id} returned, to be shown with its result:"}
+        items.append({"id": new_id(), "type": "message", "role": "user", "content": [words, *images]})
+    output = {"type": "function_call_output", "call_id": call_id, "output": _output(call_id, shown)}
+    return [*items, {"id": new_id(), **output}]
+
+
+def _bytes(block: Any, kind: str) -> bytes | None:
+    data: bytes | None = block.get(kind, {}).get("source", {}).get("bytes")
+    return data
+
+
+def _document(block: Any) -> dict[str, Any]:
+    document, data = block["document"], _bytes(block, "document")
+    about = {key: document[key] for key in ("name", "format") if key in document}
+    is_text = data is not None and document.get("format") in TEXT_FORMATS
+    return {**about, "text": data.decode(errors="replace")} if is_text and data else {**about, "content": NOT_SHOWN}
 
 
 def _output(call_id: str, content: Sequence[Any]) -> str:

@@ -15,7 +15,7 @@ from realtime_voice.strands.experimental.names import (
     ToolResultEvent,
 )
 from realtime_voice.strands.experimental.translate import Translator
-from realtime_voice.strands.history import new_id, output_item
+from realtime_voice.strands.history import new_id, output_items
 from realtime_voice.strands.model import RealtimeModel
 
 if TYPE_CHECKING:
@@ -127,8 +127,11 @@ class BidiOpenAIRealtimeModel(RealtimeModel):
             await connection.session.send_item({"type": "message", "role": "user", "content": [part]})
         elif isinstance(content, ToolResultEvent):
             result = content["tool_result"]
-            item = output_item(result["toolUseId"], result.get("content", []))
-            await self._answer_call(connection, result["toolUseId"], item["output"])
+            for item in output_items(result["toolUseId"], result.get("content", [])):
+                if item["type"] == "function_call_output":
+                    await self._answer_call(connection, result["toolUseId"], item["output"])
+                else:
+                    await connection.session.send_item(item)
         else:
             raise ValueError(  # noqa: TRY004 - what Strands' models raise
                 f"content_type=<{type(content).__name__}> | send a Bidi...InputEvent or a ToolResultEvent"

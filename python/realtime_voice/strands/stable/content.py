@@ -8,7 +8,7 @@ from strands.types.content import TextBlock
 from strands.types.media import ImageBlock
 from strands.types.tools import ToolResultBlock
 
-from realtime_voice.strands.history import image_part, new_id, output_item
+from realtime_voice.strands.history import image_part, new_id, output_items
 
 if TYPE_CHECKING:
     from strands.bidi.types import BidiMessage
@@ -18,7 +18,7 @@ def message_items(message: BidiMessage) -> list[dict[str, Any]]:
     """Return the items of one message: its tool results, then its text and images as one user message.
 
     Raises:
-        ValueError: A block, or a tool result's content, that the Realtime API does not take.
+        ValueError: A block that the Realtime API does not take.
     """
     items: list[dict[str, Any]] = []
     content: list[dict[str, Any]] = []
@@ -28,7 +28,7 @@ def message_items(message: BidiMessage) -> list[dict[str, Any]]:
         elif isinstance(block, ImageBlock):
             content.append(image_part(block.format, block.source.get("bytes")))
         elif isinstance(block, ToolResultBlock):
-            items.append(output_item(block.tool_use_id, block.content))
+            items += output_items(block.tool_use_id, block.content)
         else:
             raise ValueError(  # noqa: TRY004 - the model's contract: content it cannot send is a ValueError
                 f"content_type=<{type(block).__name__}> | content not supported by the Realtime API: "

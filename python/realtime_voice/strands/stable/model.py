@@ -182,11 +182,12 @@ class BidiOpenAIRealtimeModel(RealtimeModel, BidiModel, AudioCapable):
             raise ValueError(f"content_type=<{type(content).__name__}> | send an AudioDelta or a BidiMessage")  # noqa: TRY004
 
     async def _send_message(self, connection: Connection, message: BidiMessage) -> None:
-        for item in message_items(message):
+        items = message_items(message)
+        for item in items:
             if item["type"] == "function_call_output":
                 await self._answer_call(connection, item["call_id"], item["output"])
-            else:
-                await connection.session.send_item(item, respond=True)
+            else:  # the user's own is the last; the images of a tool's result come before it
+                await connection.session.send_item(item, respond=item is items[-1])
 
 
 def _connection_config(connection: Any) -> dict[str, Any]:

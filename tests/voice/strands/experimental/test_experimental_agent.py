@@ -283,8 +283,11 @@ async def test_a_lost_connection_is_renewed_and_a_slow_tool_answers_the_new_one(
     items = [event["item"] for event in await peer.got("conversation.item.create", 4)]
     assert [item["type"] for item in items] == ["message", "function_call", "message", "function_call_output"]
     assert "sunny" in items[-1]["output"]
-    with pytest.raises(ValueError, match="not supported"):
-        await model.send(ToolResultEvent({"toolUseId": "1", "status": "success", "content": [{"image": {}}]}))
+    image = {"image": {"format": "png", "source": {"bytes": b"image"}}}
+    await model.send(ToolResultEvent({"toolUseId": "1", "status": "success", "content": [image]}))
+    shown, output = [event["item"] for event in await peer.got("conversation.item.create", 6)][-2:]
+    assert shown["content"][1]["image_url"] == "data:image/png;base64,aW1hZ2U="
+    assert output["call_id"] == "1"
     await model.stop()
 
 

@@ -25,6 +25,7 @@ from realtime_voice.audio import PushAudioIO
 from realtime_voice.errors import ConfigurationError
 from realtime_voice.events import ConversationItemInputAudioTranscriptionFailed
 from realtime_voice.strands import BidiAgent, BidiAudioIO, BidiOpenAIRealtimeModel, BidiSessionEvent
+from strands import tool
 from strands.bidi.models import OpenAIRealtimeModel
 from strands.bidi.types import AudioDelta, BidiTranscriptStartEvent
 
@@ -158,10 +159,10 @@ def reached(peer: Peer) -> Any:
 class Talk:
     """A running agent with its speaker; an output that keeps what it gets."""
 
-    def __init__(self, side: Side, peer: Peer) -> None:
+    def __init__(self, side: Side, peer: Peer, tools: list[Any] | None = None) -> None:
         self.peer = peer
         self.speaker = side.speaker()
-        self.agent = BidiAgent(model=side.model())
+        self.agent = BidiAgent(model=side.model(), tools=tools)
         self.events: list[Any] = []
         self._reached = reached(peer)
 
@@ -327,6 +328,36 @@ async def failed_transcription(side: Side, peer: Peer) -> Outcome:
         return Outcome(right=True, seen="an event, the conversation goes on")
 
 
+async def image_of_a_tool(side: Side, peer: Peer) -> Outcome:
+    """A tool returns an image."""
+
+    @tool
+    def photograph() -> dict[str, Any]:
+        """Take a photograph."""
+        image = {"image": {"format": "png", "source": {"bytes": b"image"}}}
+        return {"status": "success", "content": [image]}
+
+    called = {"type": "function_call", "id": "item", "call_id": "call", "name": "photograph", "arguments": "{}"}
+    response = {"id": "response", "object": "realtime.response", "status": "completed", "output": []}
+    async with Talk(side, peer, [photograph]) as talk:
+        await peer.say(
+            {"type": "response.created", "response": {**response, "status": "in_progress"}},
+            {
+                "type": "response.output_item.done",
+                "response_id": "response",
+                "output_index": 0,
+                "item": {**called, "status": "completed"},
+            },
+            {"type": "response.done", "response": response},
+        )
+        await talk.until(lambda: any(event["type"] == "response.create" for event in peer.received[0]))
+        if (ended := talk.error()) is not None:
+            return Outcome(right=False, seen=f"the agent ends: {type(ended).__name__}")
+        shown, output = [event["item"] for event in await peer.got("conversation.item.create", 2)]
+        right = shown["content"][-1]["type"] == "input_image" and output["type"] == "function_call_output"
+        return Outcome(right, "the model sees it, and answers")
+
+
 async def _destination(side: Side, peer: Peer, environment: dict[str, str]) -> tuple[str, Any]:
     """Start a model in an environment; returns the URL it asked for and the headers that arrived."""
     asked: list[str] = []
@@ -425,6 +456,7 @@ SCENES: Final = (
     renewal,
     network_loss,
     failed_transcription,
+    image_of_a_tool,
     base_url,
     azure,
     ephemeral_keys,

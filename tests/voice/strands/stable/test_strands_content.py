@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 import pytest
-from realtime_voice.strands.history import function_tool, history_items
+from realtime_voice.strands.history import NOT_SHOWN, function_tool, history_items
 from realtime_voice.strands.stable.content import message_items
 from realtime_voice.tools import RESULT_BYTES
 from strands.bidi.types import AudioDelta, BidiMessage
@@ -60,6 +60,45 @@ def test_tool_results_keep_their_structure() -> None:
     assert json.loads(items[0]["output"]) == content
 
 
+IMAGE: Any = {"image": {"format": "png", "source": {"bytes": b"image"}}}
+ELSEWHERE: Any = {"image": {"format": "png", "source": {"location": {"type": "s3", "uri": "s3://bucket/a.png"}}}}
+
+
+def test_images_of_a_result_are_shown_in_front_of_it() -> None:
+    block = ToolResultBlock("c1", "success", [IMAGE, {"text": "Two views."}, IMAGE])
+    shown, output = message_items(BidiMessage([block]))
+    assert (shown["type"], shown["role"]) == ("message", "user")
+    words, *images = shown["content"]
+    assert "c1" in words["text"]
+    assert images == 2 * [{"type": "input_image", "image_url": "data:image/png;base64,aW1hZ2U="}]
+    first, text, second = json.loads(output["output"])
+    assert (first["image"], second["image"]) == tuple(f"number {n} in the message before this result" for n in (1, 2))
+    assert text == {"text": "Two views."}
+    history = history_items([call("c1"), user(toolResult={"toolUseId": "c1", "status": "success", "content": [IMAGE]})])
+    assert kinds(history) == ["function_call c1", "message user", "function_call_output c1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (
+            {"document": {"format": "csv", "name": "sums", "source": {"bytes": b"a,b\n1,2"}}},
+            {"document": {"name": "sums", "format": "csv", "text": "a,b\n1,2"}},
+        ),
+        (
+            {"document": {"format": "pdf", "name": "letter", "source": {"bytes": b"%PDF"}}},
+            {"document": {"name": "letter", "format": "pdf", "content": NOT_SHOWN}},
+        ),
+        ({"document": {}}, {"document": {"content": NOT_SHOWN}}),
+        ({"video": {"format": "mp4", "source": {"bytes": b"video"}}}, {"video": NOT_SHOWN}),
+        (ELSEWHERE, {"image": NOT_SHOWN}),
+    ],
+)
+def test_of_a_result_that_cannot_be_shown_the_model_is_told(content: Any, told: Any) -> None:
+    (item,) = message_items(BidiMessage([ToolResultBlock("c1", "success", [content])]))
+    assert json.loads(item["output"]) == [told]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -82,8 +121,6 @@ def test_a_result_that_cannot_be_told_is_told_as_a_failure(
     [
         (ImageBlock(format="png", source={}), "image source must contain bytes"),
         (AudioDelta(format="mp3", source={"bytes": b"x"}), "content not supported"),
-        (ToolResultBlock("c", "success", [{"document": {}}]), "Content type not supported by OpenAI Realtime API"),  # type: ignore[list-item, typeddict-item]
-        (ToolResultBlock("c", "success", [{"image": {}}]), "returns text or json"),  # type: ignore[list-item, typeddict-item]
     ],
 )
 def test_what_the_model_does_not_take(block: Any, words: str) -> None:
