@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from realtime_voice.audio import BargeIn, DeviceAudioIO, Heard, Wire
+from realtime_voice.audio.barge_in import BargeInOptions, settle
 
 SCRIPT = Path(__file__).parents[1] / "virtual_soundcard.sh"
 RATE = 48000
@@ -285,10 +286,13 @@ class Interrupted(NamedTuple):
 
 
 async def barge_in(
-    speech: Path, *, hold_s: float, block_s: float = 0.02, confirm_ms: int = 150, **options: Any
+    speech: Path, *, hold_s: float, block_s: float = 0.02, headset: bool = True, **options: Any
 ) -> Interrupted:
-    """Speak over a tone while Python stands still for `hold_s` seconds from the moment speech is heard."""
-    rule = {"barge_in": "local", "headset": True, "confirm_ms": confirm_ms}
+    """Speak over a tone while Python stands still for `hold_s` seconds from the moment speech is heard.
+
+    Without a headset the callback's echo check listens too.
+    """
+    rule: BargeInOptions = {"barge_in": "local", "headset": headset}
     with Recording() as recording, Recording("mic") as microphone:
         audio = DeviceAudioIO(block_s=block_s, echo_control=None, **rule, **options)
         with urgent_threads():
@@ -313,7 +317,7 @@ async def barge_in(
         silent = recording.time(sounding(recording.samples()).stop)
     return Interrupted(
         silent - spoken,
-        confirm_ms / 1000 + latency_s + block_s + 0.01,
+        settle(rule, echo_controlled=False).confirm_ms / 1000 + latency_s + block_s + 0.01,
         1000 * cut.after_s,
         int(stats["device_underflows"] + stats["device_overflows"]),
         cut.heard[0],
