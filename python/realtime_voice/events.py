@@ -13,7 +13,7 @@ Times are in milliseconds of audio unless the name says otherwise; audio is base
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -90,6 +90,9 @@ class Audio(Struct, kw_only=True):
     output: Maybe[AudioOutput] = UNSET
 
 
+_SECRET: Final = {"authorization", "headers"}
+
+
 class Tool(Struct, kw_only=True):
     """A tool of the session: a function (`name`, `description`, `parameters`) or a hosted MCP server (the others)."""
 
@@ -108,6 +111,12 @@ class Tool(Struct, kw_only=True):
     allowed_callers: Maybe[list[str]] = UNSET
     require_approval: Maybe[str | dict[str, Any]] = UNSET
     defer_loading: Maybe[bool] = UNSET
+
+    def __repr__(self) -> str:
+        """Return what is set, without secrets."""
+        fields = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
+        shown = (f"{name}={'...' if name in _SECRET else repr(value)}" for name, value in fields.items())
+        return f"Tool({', '.join(shown)})"
 
 
 class Prompt(Struct, kw_only=True):

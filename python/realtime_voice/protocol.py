@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
 import msgspec
 
 from realtime_voice import events as ev
-from realtime_voice.conversation import Conversation, bound
+from realtime_voice.conversation import REMEMBERED, Conversation, bound
 from realtime_voice.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -55,6 +55,8 @@ Event: TypeAlias = ev.ServerEvent | ev.UnknownEvent | ev.SessionEvent
 ALREADY_SHORTER: Final = re.compile(r"Audio content of (\d+)\s*ms is already shorter")
 REQUEST_TAG: Final = "realtime_voice_request"
 """Key in a response's metadata that leads its answer back to who asked."""
+REQUEST_BYTES: Final = 64 * 1024 * 1024
+"""Of the requests that are kept to be sent again, together; beyond, the oldest are not."""
 ANSWER_TIMEOUT_S: Final = 10.0
 """How long a response that was asked for, or that a turn owes, may take to begin before the next may be asked for."""
 PATIENCE_S: Final = 60.0
@@ -103,6 +105,8 @@ class _Request(msgspec.Struct):
     event: ev.ClientEvent | dict[str, Any]
     type: str
     since: float
+    size: int
+    """Bytes of its message."""
     is_own: bool = False
     """Made here, not by the application: a refusal is none of its business."""
     is_correction: bool = False
@@ -260,12 +264,23 @@ class ClientProtocol:
         """Wait no longer for the answer to a request."""
         self._requests.pop(event_id, None)
 
-    def add_item(self, item: ev.Item, *, previous_item_id: str | None = None, respond: bool = False) -> str:
-        """Queue an item of the conversation, and with `respond` a response to it; returns the item's id."""
-        if item.id is None:
-            item = msgspec.structs.replace(item, id=self._new_id("item"))
-        item_id = item.id or ""
-        self._send(ev.ConversationItemCreate(item=item, previous_item_id=previous_item_id))
+    def add_item(
+        self, item: ev.Item | Mapping[str, Any], *, previous_item_id: str | None = None, respond: bool = False
+    ) -> str:
+        """Queue an item of the conversation, and with `respond` a response to it; returns the item's id.
+
+        One that is no `Item` is sent with all its fields, known here or not. Raises ValueError for what is no item.
+        """
+        if not isinstance(item, ev.Item):
+            item = dict(item)
+        item_id = _id_of(item) or self._new_id("item")
+        if isinstance(item, ev.Item):
+            item = msgspec.structs.replace(item, id=item_id)
+            self._send(ev.ConversationItemCreate(item=item, previous_item_id=previous_item_id))
+        else:
+            msgspec.convert(item, ev.Item)
+            event = {"type": "conversation.item.create", "item": {**item, "id": item_id}}
+            self._send(event if previous_item_id is None else {**event, "previous_item_id": previous_item_id})
         if respond:
             self._unseen.add(item_id)
             self.request_response()
@@ -475,11 +490,11 @@ class ClientProtocol:
             raise LocalProtocolError(f"the session has failed, nothing can be sent any more: {self.failure}")
         event_id = self._identify(event)
         kind = event["type"] if isinstance(event, dict) else event.type
+        message = ev.encode(event)
         if self.session is not SessionState.LOST:
-            self._outgoing.append(ev.encode(event))
+            self._outgoing.append(message)
         if kind != "input_audio_buffer.append":
-            self._requests[event_id] = _Request(event, kind, self._now, is_own)
-            bound(self._requests)
+            self._remember(event_id, _Request(event, kind, self._now, len(message), is_own))
         if kind == "input_audio_buffer.commit":
             self.audio.commits.append((event_id, self.audio.sent))
             self.latency.speech_stopped(self._now, local=False)
@@ -488,6 +503,13 @@ class ClientProtocol:
         if moves:
             self._move(kind)
         return event_id
+
+    def _remember(self, event_id: str, request: _Request) -> None:
+        self._requests[event_id] = request
+        bound(self._requests)
+        if request.size > REQUEST_BYTES // REMEMBERED:  # else they cannot be too many together
+            while sum(kept.size for kept in self._requests.values()) > REQUEST_BYTES and len(self._requests) > 1:
+                self._requests.popitem(last=False)
 
     def _answered(self, kind: str, is_it: Callable[[_Request], bool] = lambda _: True) -> _Request | None:
         """Return the oldest request of a type that is now answered, and wait for it no longer."""
@@ -826,7 +848,7 @@ class ClientProtocol:
         if item_id in self._told:
             out.clear()
             return
-        if request is not None and isinstance(sent := request["item"], ev.Item) and sent.content:
+        if request is not None and (sent := msgspec.convert(request["item"], ev.Item)).content:
             item = msgspec.structs.replace(item, content=sent.content)  # no server sends an image back
         self.conversation.place(item, event.previous_item_id)
         self._present[item_id] = None

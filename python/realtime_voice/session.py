@@ -16,8 +16,6 @@ import functools
 import logging
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, cast
 
-import msgspec
-
 from realtime_core.frame import append_message
 from realtime_voice import endpoint as endpoints
 from realtime_voice import events as ev
@@ -50,7 +48,7 @@ from realtime_voice.queues import EventQueue
 from realtime_voice.reconnect import ReconnectPolicy
 from realtime_voice.running_tools import RunningTools
 from realtime_voice.states import ResponseState, SessionState
-from realtime_voice.tools import TOOL_TIMEOUT_S, Toolbox
+from realtime_voice.tools import RESULT_BYTES, TOOL_TIMEOUT_S, Toolbox
 from realtime_voice.waiter import Waiter
 
 if TYPE_CHECKING:
@@ -107,6 +105,7 @@ def connect(
     configure_timeout_s: float = 10.0,
     silent_peer: Literal["raise", "warn"] = "raise",
     tool_timeout_s: float = TOOL_TIMEOUT_S,
+    tool_result_bytes: int = RESULT_BYTES,
     local_barge_in: bool = False,
     greeting: str | None = None,
     filler: str | Path | None = None,
@@ -132,6 +131,7 @@ def connect(
     configure_timeout_s: how long the server may take to accept the configuration; then `silent_peer` "raise" raises
     SessionTimeout in `start`, and "warn" logs a line and goes on.
     tool_timeout_s: how long a tool may take.
+    tool_result_bytes: what the model gets of a tool's result at most; of a longer one it gets an error.
     local_barge_in: let the events of the audio side's speech detector interrupt; for audio sides that cannot decide in
     their own callback (see `BargeInOptions`), where the microphone does not hear the speaker.
     greeting: what the agent says first, before the user has spoken.
@@ -144,7 +144,7 @@ def connect(
 
     Raises ValueError for what is wrong in the arguments, AudioFileError for a filler that cannot be read.
     """
-    toolbox = Toolbox(tools, timeout_s=tool_timeout_s)
+    toolbox = Toolbox(tools, timeout_s=tool_timeout_s, result_bytes=tool_result_bytes)
     if endpoint is None:
         endpoint = endpoints.resolve(
             model,
@@ -451,13 +451,11 @@ class Session:
     async def send_item(
         self, item: ev.Item | Mapping[str, Any], *, previous_item_id: str | None = None, respond: bool = False
     ) -> str:
-        """Add any item to the conversation; returns its id. With `respond` the agent answers.
+        """Add any item to the conversation, with all its fields; returns its id. With `respond` the agent answers.
 
         `previous_item_id`: put it behind that item ("root": in front of all), not at the end.
         Raises ValueError for what is no item.
         """
-        if not isinstance(item, ev.Item):
-            item = msgspec.convert(item, ev.Item)
         item_id = self._running().add_item(item, previous_item_id=previous_item_id, respond=respond)
         await self._sent()
         return item_id

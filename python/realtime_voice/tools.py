@@ -151,6 +151,8 @@ class Toolbox:
     ) -> None:
         if not timeout_s > 0:
             raise ValueError(f"tool_timeout_s must be above 0, got {timeout_s}")
+        if not result_bytes > 0:
+            raise ValueError(f"tool_result_bytes must be above 0, got {result_bytes}")
         self.timeout_s = timeout_s
         self.result_bytes = result_bytes
         self.configs: list[dict[str, Any]] = []

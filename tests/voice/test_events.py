@@ -246,3 +246,9 @@ def test_deep_nesting_is_the_peers_error(decode) -> None:
     deep = '{"type":"session.update","session":' + '{"a":' * 50_000 + "1" + "}" * 50_001
     with pytest.raises(RemoteProtocolError, match="not JSON"):
         decode(deep)
+
+
+def test_secrets_of_hosted_tools_are_not_shown() -> None:
+    tool = events.Tool(type="mcp", server_label="shop", authorization="s3cret", headers={"X-Key": "s3cret"})
+    assert repr(events.Session(type="realtime", tools=[tool])).count("s3cret") == 0
+    assert "server_label='shop', authorization=..." in repr(tool)

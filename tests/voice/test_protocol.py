@@ -735,6 +735,17 @@ def test_memory_is_bounded() -> None:
     assert len(protocol.conversation._entries) <= REMEMBERED
 
 
+def test_memory_for_large_requests_is_bounded_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime_voice.protocol.REQUEST_BYTES", 20_000)
+    server = Server()
+    for number in range(30):
+        part = ev.ContentPart(type="input_text", text=str(number) * 3000)
+        server.protocol.add_item(ev.Item(type="message", role="user", content=[part]))
+    kept = [request["item"].content[0].text[0] for request in server.protocol._requests.values()]
+    assert 1 < len(kept) < 7
+    assert kept[-1] == "2", "the newest are kept"
+
+
 # --- latency ---
 
 

@@ -379,6 +379,19 @@ async def test_a_change_by_a_typed_event_is_for_the_next_connection_too(peer: An
         assert "format" in session.protocol.requested["audio"]["input"], "and what was asked for before"
 
 
+async def test_a_longer_result_of_a_tool_than_allowed_is_an_error_to_the_model(peer: Any) -> None:
+    def long() -> str:
+        return "x" * 200
+
+    async with open_session(peer, tools=[long], tool_result_bytes=100) as session:
+        await peer.begin_response()
+        await peer.call("long", "{}")
+        await peer.end_response()
+        assert (await next_event(session, ev.ToolResult)).is_error
+    with pytest.raises(ValueError, match="tool_result_bytes"):
+        open_session(peer, tool_result_bytes=0)
+
+
 async def test_items_are_placed_retrieved_and_removed(peer: Any) -> None:
     async with open_session(peer) as session:
         text = {"type": "message", "role": "system", "content": [{"type": "input_text", "text": "Now."}]}
@@ -386,6 +399,9 @@ async def test_items_are_placed_retrieved_and_removed(peer: Any) -> None:
         assert (await peer.expect("conversation.item.create"))["previous_item_id"] == "root"
         with pytest.raises(ValueError, match="type"):
             await session.send_item({"role": "user"})
+        item_id = await session.send_item({**text, "phase": "commentary"})
+        item = (await peer.expect("conversation.item.create"))["item"]
+        assert item == {**text, "phase": "commentary", "id": item_id}, "also what this package does not know"
 
         question = asyncio.create_task(session.retrieve("item_u"))
         await peer.expect("conversation.item.retrieve")
