@@ -13,7 +13,7 @@ from livekit.agents import Agent, AgentSession
 from livekit.agents.llm._realtime import openai as engine
 from livekit.agents.voice.io import AudioInput, AudioOutput, AudioOutputCapabilities
 from livekit.plugins import openai
-from world import BLOCK, RATE, Socket, until
+from world import BLOCK, RATE, Socket, microphone, until
 
 
 class Microphone(AudioInput):
@@ -33,12 +33,14 @@ class Speaker(AudioOutput):
     def __init__(self) -> None:
         super().__init__(label="speaker", capabilities=AudioOutputCapabilities(pause=False), sample_rate=RATE)
         self.played = bytearray()
+        self.played_s = 0.0
         self._segment_s = 0.0
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         await super().capture_frame(frame)
         self.played += frame.data
         self._segment_s += frame.duration
+        self.played_s += frame.duration
 
     def flush(self) -> None:
         super().flush()
@@ -64,15 +66,19 @@ class _Connection:
 class Client:
     """One session for both ways."""
 
-    async def start(self) -> None:
-        self._socket = Socket()
+    async def start(self, url: str | None = None) -> None:
+        if url is None:
+            self._socket = Socket()
 
-        async def connect(_session: object) -> _Connection:
-            return _Connection(self._socket)
+            async def connect(_session: object) -> _Connection:
+                return _Connection(self._socket)
 
-        engine.RealtimeSession._create_ws_conn = connect
+            engine.RealtimeSession._create_ws_conn = connect
+        endpoint = {} if url is None else {"base_url": url}
         self._microphone, self._speaker = Microphone(), Speaker()
-        self._session = AgentSession(llm=openai.realtime.RealtimeModel(api_key="sk-none"))
+        self._model = openai.realtime.RealtimeModel(api_key="sk-none", **endpoint)
+        # Else it would not listen during the first three seconds of speech, which are before the measurement.
+        self._session = AgentSession(llm=self._model, aec_warmup_duration=None)
         self._session.input.audio, self._session.output.audio = self._microphone, self._speaker
         await self._session.start(Agent(instructions="You are brief."))
         await asyncio.sleep(0.5)
@@ -92,5 +98,15 @@ class Client:
         await until(lambda: len(self._speaker.played) >= 2 * RATE * seconds)
         return len(self._speaker.played)
 
+    @property
+    def played_s(self) -> float:
+        return self._speaker.played_s
+
+    async def converse(self, heard: bytes, begin: float) -> None:
+        async for block in microphone(heard, begin):
+            self._microphone.frames.put_nowait(rtc.AudioFrame(block, RATE, 1, BLOCK))
+            self._speaker.played.clear()
+
     async def stop(self) -> None:
         await self._session.aclose()
+        await self._model.aclose()

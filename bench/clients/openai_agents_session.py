@@ -8,22 +8,25 @@ from __future__ import annotations
 import asyncio
 
 from agents.realtime import RealtimeAgent, RealtimeRunner, openai_realtime
-from world import RATE, Socket, until
+from world import RATE, Socket, microphone, until
 
 
 class Client:
     """One session for both ways."""
 
-    async def start(self) -> None:
-        self._socket = Socket()
+    async def start(self, url: str | None = None) -> None:
         self._played = bytearray()
+        self.played_s = 0.0
+        if url is None:
+            self._socket = Socket()
 
-        async def connect(*_: object, **__: object) -> Socket:
-            return self._socket
+            async def connect(*_: object, **__: object) -> Socket:
+                return self._socket
 
-        openai_realtime.websockets.connect = connect
+            openai_realtime.websockets.connect = connect
+        endpoint = {} if url is None else {"url": f"{url}?model=gpt-realtime"}
         runner = RealtimeRunner(RealtimeAgent(name="agent"))
-        self._session = await runner.run(model_config={"api_key": "sk-none"})
+        self._session = await runner.run(model_config={"api_key": "sk-none", **endpoint})
         await self._session.enter()
         self._playing = asyncio.ensure_future(self._play())
 
@@ -31,6 +34,7 @@ class Client:
         async for event in self._session:
             if event.type == "audio":
                 self._played += event.audio.data
+                self.played_s += len(event.audio.data) / 2 / RATE
 
     async def up(self, blocks: list[bytes]) -> int:
         before = self._socket.appended
@@ -43,6 +47,11 @@ class Client:
         self._socket.hand(messages)
         await until(lambda: len(self._played) >= 2 * RATE * seconds)
         return len(self._played)
+
+    async def converse(self, heard: bytes, begin: float) -> None:
+        async for block in microphone(heard, begin):
+            await self._session.send_audio(block)
+            self._played.clear()
 
     async def stop(self) -> None:
         self._playing.cancel()

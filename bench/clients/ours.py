@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import realtime_voice
 from realtime_voice import _socket
 from realtime_voice.audio import PushAudioIO, VirtualAudioIO
-from world import BLOCK, BLOCK_MS, RATE, Socket, until
+from world import BLOCK, BLOCK_MS, CYCLE_S, RATE, SILENCE, Socket, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,28 +88,45 @@ class _Adapter:
 
 
 class Client:
-    """One session for each way."""
+    """One session for each way; live, one for both."""
+
+    played_s = 0.0
 
     def __init__(self) -> None:
         logging.disable(logging.INFO)  # as an application that logs warnings
 
-    async def _open(self, audio: VirtualAudioIO | PushAudioIO, socket: Socket) -> realtime_voice.Session:
+    async def _open(self, audio: VirtualAudioIO | PushAudioIO, url: str | None) -> realtime_voice.Session:
+        session = realtime_voice.connect(api_key="sk-none", base_url=url, audio=audio)
+        await session.start()
+        return session
+
+    async def _open_on(self, audio: VirtualAudioIO | PushAudioIO, socket: Socket) -> realtime_voice.Session:
         async def connect(*_: object, **__: object) -> _Adapter:
             return _Adapter(socket)
 
         _socket.connect = connect
-        session = realtime_voice.connect(api_key="sk-none", audio=audio)
-        await session.start()
-        return session
+        return await self._open(audio, None)
 
-    async def start(self) -> None:
+    def _audio(self) -> VirtualAudioIO | PushAudioIO:
+        """The live session's."""
+        return VirtualAudioIO(rate=RATE, heard=self._hear)
+
+    def _hear(self, played: bytes) -> None:
+        if played != SILENCE[: len(played)]:
+            self.played_s += len(played) / 2 / RATE
+
+    async def start(self, url: str | None = None) -> None:
+        if url is not None:
+            self._live = self._audio()
+            self._sessions = [await self._open(self._live, url)]
+            return
         self._clock = Clock()
         self._microphone = VirtualAudioIO(rate=RATE, clock=self._clock, chunk_ms=BLOCK_MS)
         self._speaker = PushAudioIO(rate=RATE, chunk_ms=BLOCK_MS)
         self._sockets = Socket(), Socket()
         self._sessions = [
-            await self._open(self._microphone, self._sockets[0]),
-            await self._open(self._speaker, self._sockets[1]),
+            await self._open_on(self._microphone, self._sockets[0]),
+            await self._open_on(self._speaker, self._sockets[1]),
         ]
 
     async def up(self, blocks: list[bytes]) -> int:
@@ -127,6 +144,14 @@ class Client:
         before = ring.tail
         await until(lambda: ring.head - before >= seconds * RATE)
         return sum(len(self._speaker.pull(BLOCK)) for _ in range(seconds * 1000 // BLOCK_MS))
+
+    async def converse(self, heard: bytes, begin: float) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(begin - loop.time())
+        while True:  # one cycle ahead of what the microphone hears
+            self._live.say(heard, RATE)
+            begin += CYCLE_S
+            await asyncio.sleep(begin - CYCLE_S / 2 - loop.time())
 
     async def stop(self) -> None:
         for session in self._sessions:

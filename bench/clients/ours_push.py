@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ours
+from realtime_voice.audio import PushAudioIO
+from world import BLOCK, BLOCK_MS, RATE, microphone
 
 
 class Client(ours.Client):
@@ -15,3 +17,11 @@ class Client(ours.Client):
             self._speaker.push(block)
             await sent
         return socket.appended - before
+
+    def _audio(self) -> PushAudioIO:
+        return PushAudioIO(rate=RATE, chunk_ms=BLOCK_MS)
+
+    async def converse(self, heard: bytes, begin: float) -> None:
+        async for block in microphone(heard, begin):
+            self._live.push(block)
+            self._hear(self._live.pull(BLOCK))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from world import BLOCK, RATE, Socket, install_pyaudio, until
+from world import BLOCK, RATE, Socket, install_pyaudio, microphone, until
 
 
 class Client:
     """One pipeline for both ways."""
 
-    async def start(self) -> None:
+    async def start(self, url: str | None = None) -> None:
         streams = install_pyaudio()
         from loguru import logger
         from pipecat.frames.frames import LLMRunFrame
@@ -23,18 +23,20 @@ class Client:
         from pipecat.workers.runner import WorkerRunner
 
         logger.remove()
-        self._socket = Socket()
+        if url is None:
+            self._socket = Socket()
 
-        async def connect(*_: object, **__: object) -> Socket:
-            return self._socket
+            async def connect(*_: object, **__: object) -> Socket:
+                return self._socket
 
-        service.websocket_connect = connect
+            service.websocket_connect = connect
         transport = LocalAudioTransport(
             LocalAudioTransportParams(
                 audio_in_enabled=True, audio_out_enabled=True, audio_in_sample_rate=RATE, audio_out_sample_rate=RATE
             )
         )
-        model = service.OpenAIRealtimeLLMService(api_key="sk-none")
+        endpoint = {} if url is None else {"base_url": url}
+        model = service.OpenAIRealtimeLLMService(api_key="sk-none", **endpoint)
         aggregators = LLMContextAggregatorPair(LLMContext())
         stages = [transport.input(), aggregators.user(), model, transport.output(), aggregators.assistant()]
         params = PipelineParams(audio_in_sample_rate=RATE, audio_out_sample_rate=RATE)
@@ -62,6 +64,14 @@ class Client:
         self._socket.hand(messages)
         await until(lambda: self._speaker.written - before >= 2 * RATE * seconds)
         return self._speaker.written - before
+
+    @property
+    def played_s(self) -> float:
+        return self._speaker.written / 2 / RATE
+
+    async def converse(self, heard: bytes, begin: float) -> None:
+        async for block in microphone(heard, begin):
+            self._microphone(block, BLOCK, None, 0)
 
     async def stop(self) -> None:
         await self._runner.cancel()

@@ -1,6 +1,6 @@
 """Runs one client and answers: each line in is `up SECONDS` or `down SECONDS DELTA_MS`, each line out CPU seconds.
 
-    python bench/clients/run.py ours|ours_push|strands_agent|pipecat_pipeline|livekit_session|openai_agents_session
+    python bench/clients/run.py NAME
 
 The CPU is that of the whole process, all threads, while the client carries the audio as fast as it
 can: a block is handed to the microphone when the one before has left as a message (up); all messages

@@ -1,21 +1,28 @@
-"""What every client of the comparison meets: a socket that is a list, a sound card that is a function, the same audio.
+"""What every client of the comparison meets: the same audio, a sound card that is a function, a socket that is a list.
 
-Nothing here runs inside a client but the few lines that a real socket or sound card would run too.
+Nothing here runs inside a client but the few lines that a real socket or sound card would run too. Live, the socket is
+a real one, and the sound card calls at real-time pace.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import json
 import random
 import sys
 import types
 from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
 
 RATE = 24000
 BLOCK_MS = 20
 BLOCK = RATE * BLOCK_MS // 1000
+SILENCE = bytes(2 * BLOCK)
 APPEND = '"input_audio_buffer.append"'
 
 SESSION = {
@@ -24,10 +31,38 @@ SESSION = {
     "type": "realtime",
     "model": "gpt-realtime",
     "output_modalities": ["audio"],
+    "instructions": "",
+    "tools": [],
+    "tool_choice": "auto",
+    "max_output_tokens": "inf",
+    "tracing": None,
+    "truncation": "auto",
+    "prompt": None,
     "audio": {
-        "input": {"format": {"type": "audio/pcm", "rate": RATE}},
-        "output": {"format": {"type": "audio/pcm", "rate": RATE}, "voice": "marin"},
+        "input": {
+            "format": {"type": "audio/pcm", "rate": RATE},
+            "transcription": None,
+            "noise_reduction": None,
+            "turn_detection": {
+                "type": "server_vad",
+                "threshold": 0.5,
+                "prefix_padding_ms": 300,
+                "silence_duration_ms": 200,
+                "idle_timeout_ms": None,
+                "create_response": True,
+                "interrupt_response": True,
+            },
+        },
+        "output": {"format": {"type": "audio/pcm", "rate": RATE}, "voice": "marin", "speed": 1.0},
     },
+    "include": None,
+}
+USAGE = {
+    "total_tokens": 120,
+    "input_tokens": 72,
+    "output_tokens": 48,
+    "input_token_details": {"text_tokens": 40, "audio_tokens": 32, "image_tokens": 0, "cached_tokens": 0},
+    "output_token_details": {"text_tokens": 8, "audio_tokens": 40},
 }
 
 
@@ -100,9 +135,15 @@ class Stream:
     def close(self) -> None: ...
 
 
+_streams: list[Stream] = []
+
+
 def install_pyaudio() -> list[Stream]:
-    """Put a sound card of ours in PyAudio's place; returns the streams that are opened, as they are."""
-    streams: list[Stream] = []
+    """Put a sound card of ours in PyAudio's place; returns the streams that are opened from now on, as they are."""
+    streams = _streams
+    streams.clear()
+    if "pyaudio" in sys.modules:
+        return streams
 
     class PyAudio:
         def open(self, **options: object) -> Stream:
@@ -131,44 +172,82 @@ def blocks(seconds: int) -> list[bytes]:
     ]
 
 
+# A live conversation, over and over: the agent answers, then the user speaks.
+CYCLE_S = 5.0
+ANSWER_S = 2.4
+SPEECH_AT_S, SPEECH_S = 2.8, 1.6
+
+
+def conversation(speech: bytes) -> bytes:
+    """What the microphone hears in one cycle: a sentence in its time, noise at -60 dB else."""
+    noise = random.Random(0).choices(range(-50, 50), k=int(CYCLE_S * RATE))
+    heard = bytearray(b"".join(sample.to_bytes(2, "little", signed=True) for sample in noise))
+    begin, sentence = 2 * int(SPEECH_AT_S * RATE), speech[: 2 * int(SPEECH_S * RATE)]
+    heard[begin : begin + len(sentence)] = sentence
+    return bytes(heard)
+
+
+async def microphone(heard: bytes, begin: float) -> AsyncIterator[bytes]:
+    """Yield the blocks of `heard`, over and over, each in its time by the loop's clock; for ever."""
+    now = asyncio.get_running_loop().time
+    blocks = [heard[at : at + 2 * BLOCK] for at in range(0, len(heard), 2 * BLOCK)]
+    for index, block in enumerate(itertools.cycle(blocks)):
+        await asyncio.sleep(begin + index * BLOCK_MS / 1000 - now())
+        yield block
+
+
 def answer(number: int, seconds: int, delta_ms: int) -> list[str]:
     """The messages of one spoken answer, as OpenAI's server orders them."""
-    rng = random.Random(number)
+    audio = random.Random(number).randbytes(2 * RATE * seconds)
+    return [json.dumps(event) for event in answer_events(number, audio, delta_ms)]
+
+
+def answer_events(number: int, audio: bytes, delta_ms: int, words: Sequence[str] = ()) -> list[dict[str, object]]:
+    """The events of one spoken answer; `number` makes its ids. Of the words each goes before 300 ms of audio."""
     response, item = f"resp_CCXGQ4e1ht4cOra{number:06}", f"item_CCXGQ22EVLZ1kUc{number:06}"
     where = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
     body = {
         "object": "realtime.response",
         "id": response,
         "status": "in_progress",
+        "status_details": None,
         "output": [],
         "conversation_id": "conv_CCXGP9",
         "output_modalities": ["audio"],
         "max_output_tokens": "inf",
+        "usage": None,
+        "metadata": None,
     }
     message = {"id": item, "object": "realtime.item", "type": "message", "role": "assistant", "content": []}
-    part = {"type": "output_audio", "transcript": "Hello."}
-    said = {**message, "status": "completed", "content": [part]}
+    transcript = "".join(words) or "Hello."
+    said = {**message, "status": "completed", "content": [{"type": "output_audio", "transcript": transcript}]}
+    done = {**body, "status": "completed", "output": [said], "usage": USAGE}
     events: list[dict[str, object]] = [
         {"type": "response.created", "response": body},
         {"type": "response.output_item.added", **body_less(where), "item": {**message, "status": "in_progress"}},
         {"type": "conversation.item.added", "previous_item_id": None, "item": {**message, "status": "in_progress"}},
         {"type": "response.content_part.added", **where, "part": {"type": "audio", "transcript": ""}},
     ]
-    for _ in range(seconds * 1000 // delta_ms):
-        audio = base64.b64encode(rng.randbytes(2 * RATE * delta_ms // 1000)).decode()
-        events.append({"type": "response.output_audio.delta", **where, "delta": audio})
+    step, told = 2 * RATE * delta_ms // 1000, 0
+    for at in range(0, len(audio), step):
+        while told < min(len(words), 1 + at // (2 * RATE * 300 // 1000)):
+            events.append({"type": "response.output_audio_transcript.delta", **where, "delta": words[told]})
+            told += 1
+        delta = base64.b64encode(audio[at : at + step]).decode()
+        events.append({"type": "response.output_audio.delta", **where, "delta": delta})
+    events.append({"type": "response.output_audio.done", **where})
+    if words:
+        events.append({"type": "response.output_audio_transcript.done", **where, "transcript": transcript})
     events += [
-        {"type": "response.output_audio.done", **where},
-        {"type": "response.content_part.done", **where, "part": {"type": "audio", "transcript": "Hello."}},
-        {"type": "response.output_item.done", **body_less(where), "item": said},
+        {"type": "response.content_part.done", **where, "part": {"type": "audio", "transcript": transcript}},
         {"type": "conversation.item.done", "previous_item_id": None, "item": said},
-        {"type": "response.done", "response": {**body, "status": "completed", "output": [said]}},
+        {"type": "response.output_item.done", **body_less(where), "item": said},
+        {"type": "response.done", "response": done},
     ]
-    numbered = [
+    return [
         {"type": event["type"], "event_id": f"event_{number:06}{index:06}", **event}
         for index, event in enumerate(events)
     ]
-    return [json.dumps(event) for event in numbered]
 
 
 def body_less(where: dict[str, object]) -> dict[str, object]:
