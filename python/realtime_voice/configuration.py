@@ -39,5 +39,11 @@ def session_config(
     return merge(session, config)
 
 
+def finds_no_turns(config: Mapping[str, Any] | None) -> bool:
+    """Whether a configuration tells the server not to look for turns."""
+    heard = ((config or {}).get("audio") or {}).get("input") or {}
+    return "turn_detection" in heard and heard["turn_detection"] is None
+
+
 def _format(wire: Wire) -> dict[str, Any]:
     return {"type": "audio/pcm", "rate": wire.rate} if wire.encoding == "pcm" else {"type": f"audio/{wire.encoding}"}

@@ -30,7 +30,7 @@ from realtime_voice.audio.wire import (
     SpeechStopped,
     Wire,
 )
-from realtime_voice.configuration import session_config
+from realtime_voice.configuration import finds_no_turns, session_config
 from realtime_voice.errors import (
     ConfigurationError,
     ConnectionClosed,
@@ -107,6 +107,7 @@ def connect(
     tool_timeout_s: float = TOOL_TIMEOUT_S,
     tool_result_bytes: int = RESULT_BYTES,
     local_barge_in: bool = False,
+    local_turns: bool = False,
     greeting: str | None = None,
     filler: str | Path | None = None,
     filler_after_s: float = FILLER_AFTER_S,
@@ -134,6 +135,8 @@ def connect(
     tool_result_bytes: what the model gets of a tool's result at most; of a longer one it gets an error.
     local_barge_in: let the events of the audio side's speech detector interrupt; for audio sides that cannot decide in
     their own callback (see `BargeInOptions`), where the microphone does not hear the speaker.
+    local_turns: the audio side's speech detector ends the user's turns, each of which is committed and answered; for a
+    server that does not look for them (`turn_detection` None), best with an audio side in the mode "gated".
     greeting: what the agent says first, before the user has spoken.
     filler: what the agent says ("One moment, please."), or the path of a short WAV file that is played, when a tool has
     run in silence for `filler_after_s`.
@@ -144,6 +147,11 @@ def connect(
 
     Raises ValueError for what is wrong in the arguments, AudioFileError for a filler that cannot be read.
     """
+    if local_turns and not finds_no_turns(config):
+        raise ValueError(
+            "local_turns needs a server that does not look for turns: "
+            "config={'audio': {'input': {'turn_detection': None}}}"
+        )
     toolbox = Toolbox(tools, timeout_s=tool_timeout_s, result_bytes=tool_result_bytes)
     if endpoint is None:
         endpoint = endpoints.resolve(
@@ -176,6 +184,7 @@ def connect(
         configure_timeout_s=configure_timeout_s,
         silent_peer=silent_peer,
         local_barge_in=local_barge_in,
+        local_turns=local_turns,
         greeting=greeting,
         filler=filler,
         filler_after_s=filler_after_s,
@@ -206,6 +215,7 @@ class Session:
         configure_timeout_s: float = 10.0,
         silent_peer: Literal["raise", "warn"] = "raise",
         local_barge_in: bool = False,
+        local_turns: bool = False,
         greeting: str | None = None,
         filler: str | Path | None = None,
         filler_after_s: float = FILLER_AFTER_S,
@@ -241,9 +251,11 @@ class Session:
         self._wire_in, self._wire_out = wire_in, wire_out
         self._given_clock = clock
         self._is_user_heard = False  # by the audio side's own detector
+        self.local_turns = local_turns
+        """True: what the audio side's detector takes for speech is a turn, committed and answered when it ends."""
         self._has_key = False  # speech is what is said while a key is down
-        self._pressed_from: int | None = None  # first sample of what is said while the key is down
-        self._pressed: int | None = None  # samples said while it was, to be committed
+        self._said_from: int | None = None  # first sample of a turn whose ends this side knows
+        self._said: int | None = None  # samples said in it, to be committed
         self._link = Link(
             endpoint,
             dict(config),
@@ -468,6 +480,7 @@ class Session:
             raise ValueError(f"{len(audio)} bytes are not whole samples of {self._link.sample_bytes} bytes")
         self._running()
         self._link.send_chunk(append_message(audio))
+        self._commit_said()
         await self._sent()
 
     async def commit_audio(self, *, respond: bool = True) -> None:
@@ -764,11 +777,11 @@ class Session:
         self._events.put(event)
         if isinstance(event, SpeechStarted | SpeechStopped):
             self._is_user_heard = isinstance(event, SpeechStarted)
-        if isinstance(event, SpeechStarted) and self._has_key:
-            self._pressed_from = event.sample
-        if isinstance(event, SpeechStopped) and self._pressed_from is not None:
-            self._pressed = (self._pressed or 0) + event.sample - self._pressed_from
-            self._pressed_from = None
+        if isinstance(event, SpeechStarted) and (self._has_key or self.local_turns):
+            self._said_from = event.sample
+        if isinstance(event, SpeechStopped) and self._said_from is not None:
+            self._said = (self._said or 0) + event.sample - self._said_from
+            self._said_from = None
         match event:
             case SpeechStarted() if self.local_barge_in and self.allow_interruptions and self.is_running:
                 self._interrupt(speech_s=max(0.0, self._link.clock.time() - event.time))
@@ -808,12 +821,16 @@ class Session:
         for _, message in chunks:
             self._link.send_chunk(message)
         self._take_audio_events()
-        if self._pressed is not None:
-            self._commit_pressed(self._pressed)
+        self._commit_said()
 
-    def _commit_pressed(self, samples: int) -> None:
-        """Commit what was said while the key was down, all of which has been sent."""
-        self._pressed = None
+    def _commit_said(self) -> None:
+        """Commit a turn whose end this side knows, if there is one, all of which has been sent.
+
+        Not while the user speaks again: what was sent of that would go with it, or be cleared.
+        """
+        if self._said is None or self._said_from is not None:
+            return
+        samples, self._said = self._said, None
         if samples * 1000 < COMMIT_MS * self._wire_in.rate:
             self.protocol.send(ev.InputAudioBufferClear())
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import wave
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,11 +15,11 @@ from realtime_voice.errors import AudioFileError, ConfigurationError, SessionTim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from pathlib import Path
 
 PATIENCE_S = 10
 MS = 24
 """Frames in a millisecond at 24 kHz."""
+SENTENCE = Path(__file__).parents[1] / "data" / "speech_slt.wav"  # flite, voice slt, 16 kHz
 NO_TURNS = {"audio": {"input": {"turn_detection": None}}}
 
 
@@ -200,6 +201,32 @@ async def test_what_is_said_while_the_key_is_down_is_committed_and_answered(peer
         audio.push(bytes(2 * 50 * MS))
         await peer.expect("input_audio_buffer.clear")
         await peer.nothing()  # a tap is no question
+
+
+async def test_what_the_detector_here_takes_for_speech_is_a_turn(peer: Any) -> None:
+    peer.turn_detection = None
+    audio = PushAudioIO(rate=16000, mode="gated")
+    async with open_session(peer, audio=audio, config=NO_TURNS, local_turns=True):
+        with wave.open(str(SENTENCE)) as file:
+            sentence = file.readframes(file.getnframes())
+        for _ in range(2):
+            audio.push(bytes(4 * 16000) + sentence + bytes(4 * 16000))
+            sent = 0
+            while True:
+                event = await asyncio.wait_for(peer._queue.get(), PATIENCE_S)
+                if event["type"] != "input_audio_buffer.append":
+                    break
+                sent += len(event["audio"]) * 3 // 4 // 2
+            assert event["type"] == "input_audio_buffer.commit", "behind all that was said, and before anything else"
+            assert abs(sent / 24000 - len(sentence) / 32000) < 0.7  # what is around it, not four seconds of silence
+            await peer.expect("response.create")
+            await peer.begin_response()
+            await peer.end_response()
+
+
+def test_a_server_that_looks_for_turns_needs_no_other() -> None:
+    with pytest.raises(ValueError, match="turn_detection"):
+        connect(api_key="k", local_turns=True)
 
 
 async def test_a_tap_just_before_costs_nothing_of_what_is_said(peer: Any) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from realtime_voice.audio.barge_in import BargeInOptions, Policy
     from realtime_voice.audio.device import Latency
     from realtime_voice.audio.echo import EchoOptions, NoiseSuppression
-    from realtime_voice.audio.engine import CaptureOptions
+    from realtime_voice.audio.engine import CaptureOptions, GateOptions
     from realtime_voice.audio.playout import Playout
     from realtime_voice.strands.model import Stream
 
@@ -58,6 +58,7 @@ class AudioOptions(TypedDict, total=False):
     gain_control: bool
     barge_in: Policy | None
     headset: bool
+    local_turns: bool
 
 
 class AudioIOBase:
@@ -87,6 +88,9 @@ class AudioIOBase:
         barge_in: Who decides that the user interrupts: "local", the sound device's callback; "server"; "both"; "off".
             By default "both" with echo control or a headset, else "server".
         headset: The microphone does not hear the speaker.
+        local_turns: The speech detector here ends the user's turns, and only what it takes for speech is sent; for a
+            model of ours whose ``turn_detection`` is None. Interrupting is `barge_in` "local" then. An `audio` of your
+            own is best in the mode "gated".
 
     Raises:
         ValueError: An option is wrong, or given together with `audio`, which has its own.
@@ -110,6 +114,7 @@ class AudioIOBase:
         gain_control: bool = False,
         barge_in: Policy | None = None,
         headset: bool = False,
+        local_turns: bool = False,
     ) -> None:
         echo: EchoOptions = {}
         if echo_control != "auto":
@@ -148,14 +153,19 @@ class AudioIOBase:
         if audio is not None and (echo or interrupting):
             wrong = ", ".join([*echo, *interrupting])
             raise ValueError(f"{wrong} belong to the sound devices: leave them out, or leave out audio")
-        self._shared = Shared(audio, given, cast("CaptureOptions", {**echo, **interrupting}))
+        gate: GateOptions = {"mode": "gated"} if local_turns else {}
+        capture = cast("CaptureOptions", {**echo, **interrupting, **gate})
+        self._shared = Shared(audio, given, capture, local_turns=local_turns)
 
 
 class Shared:
     """The one audio side of input and output: open while either is."""
 
-    def __init__(self, audio: AudioIO | None, devices: dict[str, Any], capture: CaptureOptions) -> None:
+    def __init__(
+        self, audio: AudioIO | None, devices: dict[str, Any], capture: CaptureOptions, *, local_turns: bool
+    ) -> None:
         self._audio = audio
+        self._local_turns = local_turns
         self._devices = devices
         self._capture = capture
         self._side: AudioSide | None = None
@@ -166,7 +176,7 @@ class Shared:
         """Start the audio side for whoever comes first; later calls share it."""
         async with self._opening:
             if self._side is None:
-                side = AudioSide(model, streams, self._audio or self._device(streams))
+                side = AudioSide(model, streams, self._audio or self._device(streams), local_turns=self._local_turns)
                 await side.start()
                 self._limit(side)
                 self._side = side
@@ -210,21 +220,28 @@ class Shared:
 class AudioSide:
     """One started `AudioIO` and what it has to do for the agent's model."""
 
-    def __init__(self, model: Any, streams: tuple[Stream, Stream], audio: AudioIO) -> None:
+    def __init__(self, model: Any, streams: tuple[Stream, Stream], audio: AudioIO, *, local_turns: bool) -> None:
         self.direct = model if isinstance(model, RealtimeModel) else None
         """The model, if it feeds the speaker itself."""
         self.audio = audio
+        self._local_turns = local_turns
         self.input_format, self.output_format = streams
         self.input_chunks: int | None = None
         """How many chunks of the microphone may wait; None: as many as the audio side keeps."""
 
     async def start(self) -> None:
         """Open the audio side in the formats of the wire, and let a model of ours have the speaker."""
+        if self._local_turns and self.direct is None:
+            raise ValueError("local_turns needs BidiOpenAIRealtimeModel of realtime_voice.strands")
         wire_in, wire_out = self.direct.wires if self.direct else (_PCM, _PCM)
         await self.audio.start(wire_in, wire_out, framed=False)
         if self.direct:
             self.audio.playout.tell_events = self.tell_events
-            self.direct.attach_playout(self.audio.playout)
+            try:
+                self.direct.attach_playout(self.audio.playout, local_turns=self._local_turns)
+            except ValueError:
+                await self.audio.stop()
+                raise
         else:
             self.audio.playout.interruptible = False  # by the callback: another model could not be told
 

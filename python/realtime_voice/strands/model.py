@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TypedDict, 
 
 from realtime_voice import endpoint
 from realtime_voice.audio import AudioEvent
+from realtime_voice.configuration import finds_no_turns
 from realtime_voice.errors import ConnectError, ConnectionClosed, RealtimeError
 from realtime_voice.events import (
     Interrupted,
@@ -119,8 +120,9 @@ class Connection:
         self.ending: asyncio.Task[None] | None = None
         self._progress = asyncio.Event()
 
-    def attach(self, playout: Playout | None) -> None:
+    def attach(self, playout: Playout | None, *, local_turns: bool = False) -> None:
         """Let the session feed and cut `playout`; None: assume that the outputs play what they get."""
+        self.session.local_turns = local_turns
         if playout is not None:
             self.assumed = None
             self.session.attach_playout(playout, tell=True)
@@ -237,6 +239,7 @@ class RealtimeModel(ABC):
         self._audio_sent_at: float | None = None
         self._change: Renewed | Reconnected | None = None  # the last renewal, until `receive` tells it
         self._playout: Playout | None = None
+        self._local_turns = False
         self._pending_calls: dict[str, asyncio.TimerHandle] = {}
         self._late_calls: dict[str, str] = {}  # calls answered in place of their tool -> the tool's name
         self._heard: dict[str, str] = {}  # answers that were interrupted -> what was heard of them
@@ -411,7 +414,7 @@ class RealtimeModel(ABC):
         to_wire = ToWire(stream_in["sample_rate"], stream_in["channels"], wire_in)
         session.latencies = self.latencies
         connection = Connection(session, translator, to_wire, wire_out, items=len(history))
-        connection.attach(self._playout)
+        connection.attach(self._playout, local_turns=self._local_turns)
         await session.start()
         try:
             for item in history:
@@ -543,15 +546,24 @@ class RealtimeModel(ABC):
 
     # For audio outputs and tools of ours
 
-    def attach_playout(self, playout: Playout | None) -> None:
+    def attach_playout(self, playout: Playout | None, *, local_turns: bool = False) -> None:
         """Let answers go from the socket straight into `playout`, in this connection and those that follow.
 
         It is flushed when the user speaks, and the model is told what was heard. The agent's outputs get the same
         audio as events. None detaches; what was heard is then assumed to be what the outputs had time to play.
+        With `local_turns` the audio side that `playout` belongs to ends the user's turns.
+
+        Raises:
+            ValueError: With `local_turns`, unless ``turn_detection`` of the session is None.
         """
-        self._playout = playout
+        if local_turns and not finds_no_turns(self._config["params"]):
+            raise ValueError(
+                "local_turns needs a server that does not look for turns: "
+                "params={'audio': {'input': {'turn_detection': None}}}"
+            )
+        self._playout, self._local_turns = playout, local_turns
         if self._connection is not None:
-            self._connection.attach(playout)
+            self._connection.attach(playout, local_turns=local_turns)
 
     async def say_goodbye(self, call_id: str, timeout_s: float) -> None:
         """Wait until the answer that called a tool is complete; if nothing was said in it, have a goodbye said.

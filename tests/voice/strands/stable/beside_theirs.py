@@ -15,9 +15,11 @@ import os
 import socket
 import sys
 import types
+import wave
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from unittest import mock
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 realtime: Final[Any] = sys.modules[OpenAIRealtimeModel.__module__]
+SENTENCE: Final = Path(__file__).parents[3] / "data" / "speech_slt.wav"
 PATIENCE_S: Final = 20
 CLOSE_TIMEOUT_S: Final = 0.3
 """In place of the 10 s that websockets waits for an answer to CLOSE unless told otherwise."""
@@ -432,6 +435,30 @@ async def push_to_talk(side: Side, peer: Peer) -> Outcome:
     return Outcome(sent == [*said, "response.create"], "clear, append, commit, response.create")
 
 
+async def local_turns(side: Side, peer: Peer) -> Outcome:
+    """The server does not look for turns; the microphone's speech detector does."""
+    with reached(peer):
+        model = side.model(params={"audio": {"input": {"turn_detection": None}}})
+        agent = BidiAgent(model=model)
+        microphone = PushAudioIO(rate=16000, mode="gated")
+        io = BidiAudioIO(audio=microphone, local_turns=side is OURS)
+        run = asyncio.create_task(agent.run(inputs=[io.input()], outputs=[io.output()]))  # type: ignore[list-item]
+        async with asyncio.timeout(PATIENCE_S):
+            while not microphone._running and not run.done():  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.005)
+        if run.done():
+            return Outcome(right=False, seen=f"start() raises: {run.exception()}")
+        with wave.open(str(SENTENCE)) as file:
+            microphone.push(file.readframes(file.getnframes()) + bytes(2 * 16000))
+        await peer.got("response.create")
+        run.cancel()
+        await asyncio.wait({run})
+    kinds = [event["type"] for event in peer.received[0][1:]]
+    seconds = sum(len(base64.b64decode(event.get("audio", ""))) for event in peer.received[0]) / 48000
+    right = kinds[-2:] == ["input_audio_buffer.commit", "response.create"] and 1.0 < seconds < 2.3
+    return Outcome(right, f"{seconds:.1f} s of speech, commit, response.create")
+
+
 async def telephone(side: Side, peer: Peer) -> Outcome:
     """The wire has G.711."""
     mu_law = {"format": {"type": "audio/pcmu"}}
@@ -461,6 +488,7 @@ SCENES: Final = (
     azure,
     ephemeral_keys,
     push_to_talk,
+    local_turns,
     telephone,
 )
 

@@ -111,6 +111,16 @@ def test_options_refused(options: dict[str, Any], words: str) -> None:
         BidiAudioIO(**options)
 
 
+async def test_turns_are_found_here_only_for_a_server_that_does_not_look_for_them() -> None:
+    audio = PushAudioIO()
+    side = BidiAudioIO(audio=audio, local_turns=True)
+    with pytest.raises(ValueError, match="needs BidiOpenAIRealtimeModel"):
+        await side.input().start(BidiAgent(model=OtherModel(16000, 16000)))
+    with pytest.raises(ValueError, match="turn_detection"):
+        await side.input().start(BidiAgent(model=BidiOpenAIRealtimeModel(api_key="k")))
+    assert not audio._running
+
+
 @pytest.mark.parametrize("kind", ["input", "output"])
 async def test_models_refused(kind: str) -> None:
     class Mute(BidiModel):
