@@ -27,6 +27,9 @@ static unsigned detect(void)
 #elif defined(__aarch64__) && defined(__ARM_NEON)
     found = RC_CPU_NEON;
 #endif
+#ifdef RC_CPU_LIMIT
+    found &= RC_CPU_LIMIT;
+#endif
     return found;
 }
 
