@@ -39,9 +39,11 @@ from realtime_voice.strands.experimental.names import (
     ToolUseStreamEvent,
 )
 from strands import tool
+from strands.session.file_session_manager import FileSessionManager
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
 PATIENCE_S = 30
 SPEED = 4.0
@@ -91,10 +93,10 @@ class Collector:
 class Conversation:
     """A running agent, its microphone and speaker, and what its outputs got."""
 
-    def __init__(self, url: str, tools: list[Any]) -> None:
+    def __init__(self, url: str, tools: list[Any], **options: Any) -> None:
         self.audio = VirtualAudioIO(rate=24000, speed=SPEED)
         self.model = BidiOpenAIRealtimeModel(client_config={"base_url": url})
-        self.agent = BidiAgent(model=self.model, tools=tools)
+        self.agent = BidiAgent(model=self.model, tools=tools, **options)
         self.outputs = Collector()
         self.results: list[ToolResult] = []
         observe_tool_results(self.agent, self.results.append)
@@ -108,9 +110,9 @@ class Conversation:
 @pytest.fixture
 def conversation(local_server: Any) -> Any:
     @asynccontextmanager
-    async def hold(*sentences: str, tools: list[Any], pace: float = 0) -> AsyncIterator[Conversation]:
+    async def hold(*sentences: str, tools: list[Any], pace: float = 0, **options: Any) -> AsyncIterator[Conversation]:
         async with local_server(*sentences, pace=pace) as server:
-            talk = Conversation(server.url, tools)
+            talk = Conversation(server.url, tools, **options)
             try:
                 yield talk
             finally:
@@ -151,6 +153,23 @@ async def test_a_question_a_tool_an_answer_and_the_end(conversation: Any) -> Non
     assert [event.response_id for event in started] == [event.response_id for event in done]
     assert {event.stop_reason for event in done} == {"complete"}
     assert all(event.total_tokens > 0 for event in outputs.of(BidiUsageEvent))
+
+
+async def test_a_session_that_is_kept_goes_on_with_what_was_said(conversation: Any, peer: Any, tmp_path: Path) -> None:
+    def manager() -> FileSessionManager:
+        return FileSessionManager("kept", storage_dir=str(tmp_path))
+
+    async with conversation("hello", tools=[], session_manager=manager(), agent_id="a") as talk:
+        talk.say_something()
+        await talk.outputs.until(lambda: bool(talk.outputs.of(PlayoutDrained)))
+        answer = talk.outputs.said("assistant")[0]
+        await talk.agent.stop()
+    agent = BidiAgent(model=model_at(peer.url), session_manager=manager(), agent_id="a")
+    await agent.start()
+    items = [event["item"] for event in await peer.got("conversation.item.create", 2)]
+    await agent.stop()
+    assert [item["role"] for item in items] == ["user", "assistant"]
+    assert items[1]["content"] == [{"type": "output_text", "text": answer}]
 
 
 async def test_waits_are_spans_of_the_agents_session_where_there_is_one(conversation: Any, spans: Any) -> None:

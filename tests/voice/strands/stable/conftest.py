@@ -51,13 +51,13 @@ class Collector:
 class Conversation:
     """A running agent, its microphone and speaker, and what its outputs got."""
 
-    def __init__(self, url: str, tools: list[Any]) -> None:
+    def __init__(self, url: str, tools: list[Any], console: Any = None, **options: Any) -> None:
         self.heard = bytearray()
         self.audio = VirtualAudioIO(rate=24000, speed=SPEED, heard=self.heard.extend)
         self.model = BidiOpenAIRealtimeModel(client_config={"base_url": url})
-        self.agent = BidiAgent(model=self.model, tools=tools)
+        self.agent = BidiAgent(model=self.model, tools=tools, **options)
         self.outputs = Collector()
-        side = BidiAudioIO(audio=self.audio)
+        side = BidiAudioIO(audio=self.audio, console=console)
         self.run = asyncio.create_task(
             self.agent.run(inputs=[side.input()], outputs=[side.output(), self.outputs])  # type: ignore[list-item]
         )
@@ -72,9 +72,9 @@ class Conversation:
 @pytest.fixture
 def conversation(local_server: Any) -> Any:
     @asynccontextmanager
-    async def hold(*sentences: str, tools: list[Any], pace: float = 0) -> AsyncIterator[Conversation]:
+    async def hold(*sentences: str, tools: list[Any], pace: float = 0, **options: Any) -> AsyncIterator[Conversation]:
         async with local_server(*sentences, pace=pace) as server:
-            talk = Conversation(server.url, tools)
+            talk = Conversation(server.url, tools, **options)
             try:
                 yield talk
             finally:
