@@ -41,8 +41,8 @@ from bench.workers import CLIENTS, HERE, Worker
 
 SPEECH = HERE.parent / "python" / "realtime_voice" / "data" / "speech" / "what_is_twelve_times_seven.wav"
 APPEND_BYTES_PER_S = 2 * RATE * 4 / 3
-ARRIVED = 0.95
-"""Share of the audio that must have arrived, both ways."""
+ARRIVED = 0.85
+"""Share of the audio that must have arrived, both ways; the rest is what jitter moves over the window's edges."""
 PACKAGES = [
     "realtime-core",
     "strands-agents",

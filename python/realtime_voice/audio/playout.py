@@ -117,6 +117,7 @@ class Playout:
         self._prefill = prefill or Prefill(0)
         self._pace = Pace()
         self._ppm = 0.0
+        self._is_streaming = False  # at the last look
         self._items: OrderedDict[str, _Item] = OrderedDict()
         self._unheard: dict[str, _Item] = {}  # those whose beginning or end is still to be told
         self._current: _Item | None = None
@@ -148,7 +149,9 @@ class Playout:
         if item.cut:
             self._refuse()
             return delta
-        self._cut_responses.clear()
+        if self._cut_responses:
+            self._cut_responses.clear()
+            self._settle()
         item.response_id = delta.response_id
         self._arrived(item, delta.samples)
         self._take(item, delta.start, delta.end, delta.pcm)
@@ -236,8 +239,9 @@ class Playout:
 
     def pump(self) -> None:
         """Move what waits into the ring and note what the speaker has reached; called every hop."""
-        self._fill()
-        self._settle()
+        if self._backlog:
+            self._fill()
+            self._settle()
         self._observe()
         self._note()
         self._keep_pace()
@@ -285,8 +289,12 @@ class Playout:
     # How
 
     def _keep_pace(self) -> None:
+        streaming = self._current is not None and not self._backlog
+        if not streaming and not self._is_streaming:
+            return
+        self._is_streaming = streaming
         waiting_s = (self._ring.head - self._duplex.played) / self._rate
-        ppm = self._pace.observe(self._clock(), waiting_s, streaming=self._current is not None and not self._backlog)
+        ppm = self._pace.observe(self._clock(), waiting_s, streaming=streaming)
         if ppm != self._ppm:
             self._ppm = ppm
             self._decoder.adjust(ppm)
@@ -300,6 +308,7 @@ class Playout:
             if len(self._items) > ITEMS_KEPT:
                 oldest, _ = self._items.popitem(last=False)
                 self._streaming_cut.discard(oldest)
+                self._settle()
                 self._unheard.pop(oldest, None)
         if not item.cut and item is not self._current:
             item.ended = item.drained = False  # another content part of the same item goes on where it ended
@@ -468,17 +477,22 @@ class Playout:
                 if item.cut or (item.ended and not item.waiting):
                     del self._unheard[item.item_id]  # it never had a sound
                 continue
+            is_over = position >= item.end and not item.waiting and (item.ended or item.cut)
+            if item.started and not is_over:
+                continue
             frames = self._frames_of(item)
             if not item.started and frames is not None and sounding > frames[0]:
                 item.started = True
                 self._tell(PlayoutStarted(item.item_id, self._time_of(frames[0])))
-            if position >= item.end and not item.waiting and (item.ended or item.cut):
+            if is_over:
                 item.drained = True
                 del self._unheard[item.item_id]
                 item.played = self._played(item, sounding)
                 item.segments.clear()
                 if item.started and frames is not None:
                     self._tell(PlayoutDrained(item.item_id, self._time_of(frames[1])))
+        if len(self._runs) == 1:
+            return
         oldest = min((item.segments[0][0] for item in self._unheard.values() if item.segments), default=position)
         while len(self._runs) > 1 and self._runs[1].start <= min(oldest, position) and self._runs[1].frame <= sounding:
             self._runs.popleft()
