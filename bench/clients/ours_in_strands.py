@@ -35,4 +35,12 @@ class Client(ours.Client):
         agent = BidiAgent(model=model)
         running = asyncio.ensure_future(agent.run(inputs=[sound.input()], outputs=[sound.output()]))
         await until(lambda: running.done() or audio._running)
+        self._model = model  # of the speaker, the later one
         return _Running(running)
+
+    async def down(self, messages: list[bytes], seconds: int) -> int:
+        translator = self._model._connection.translator
+        before = translator.responses_done
+        played = await super().down(messages, seconds)
+        await until(lambda: translator.responses_done > before)  # the agent is not ahead of the speaker
+        return played
