@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TypedDict, 
 from realtime_voice import endpoint
 from realtime_voice.audio import AudioEvent
 from realtime_voice.configuration import finds_no_turns
-from realtime_voice.errors import ConnectError, ConnectionClosed, RealtimeError
+from realtime_voice.errors import ConnectError, ConnectionClosed, LocalProtocolError, RealtimeError
 from realtime_voice.events import (
     Interrupted,
     Reconnected,
@@ -35,7 +35,7 @@ from realtime_voice.strands.history import CALL_ID_LENGTH, function_tool, histor
 from realtime_voice.strands.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 
     from realtime_voice.audio import Wire
     from realtime_voice.audio.playout import Playout
@@ -55,6 +55,9 @@ TOOL_S = 60.0
 
 CONNECT_WAITS_S = (0.0, 0.5, 1.0, 2.0, 4.0)
 """Before each attempt to renew a connection while the endpoint cannot be reached."""
+
+RENEWAL_S = 60.0
+"""So long what is said on a lost connection waits for the next one; then the loss is an error to whoever said it."""
 
 CONTINUE = (
     "The connection was renewed in the middle of the conversation. Go on where it was: no greeting, no introduction, "
@@ -103,11 +106,11 @@ class Connection:
     """One session and what belongs to it alone."""
 
     def __init__(
-        self, session: Session, translator: Translator, to_wire: ToWire, wire_out: Wire, *, items: int
+        self, session: Session, translator: Translator, to_wire: ToWire, wire_out: Wire, *, history: list[Any]
     ) -> None:
         self.id = uuid.uuid4().hex
-        self.items = items
-        """How much of the conversation it was told."""
+        self.history = history
+        """The conversation before it, as the items it was told."""
         self.session = session
         self.wire_out = wire_out
         self.translator = translator
@@ -130,6 +133,16 @@ class Connection:
         self.assumed = AssumedPlayout(self.wire_out, asyncio.get_running_loop().time)
         self.session.attach_playout(cast("Playout", self.assumed))
         self.session.protocol.latency.awaits_playout = False  # it does not tell when it plays
+
+    def was_told(self, item: Any) -> bool:
+        """Whether its history ends with what `item` says: the agent notes a message first, and then sends it."""
+        said = [told["content"] for told in self.history if told["type"] == "message" and told["role"] == "user"]
+        return bool(said) and said[-1] == item["content"]
+
+    def has_output(self, call_id: str) -> bool:
+        """Whether its history holds the output of a call."""
+        known_as = call_id[:CALL_ID_LENGTH]
+        return any(told["type"] == "function_call_output" and told["call_id"] == known_as for told in self.history)
 
     def handed_over(self, event: Event, outputs: Sequence[Any]) -> None:
         """Note that the agent has taken an event's outputs."""
@@ -234,6 +247,7 @@ class RealtimeModel(ABC):
         self.telemetry = Telemetry()
         """Tells the same to OpenTelemetry."""
         self._connection: Connection | None = None
+        self._standing = asyncio.Event()  # the present connection is not known to be lost
         self._connections = 0
         self._ended: tuple[float, str] | None = None  # when the present connection ended without us, and why
         self._audio_sent_at: float | None = None
@@ -321,8 +335,10 @@ class RealtimeModel(ABC):
         self._forget_calls()
         self._losses = self._connections = 0
         self._ended = self._audio_sent_at = self._change = None
+        self._standing = asyncio.Event()
         self.latencies = Latencies()
         self._connection = await self._open(system_prompt, tools, messages)
+        self._standing.set()
 
     async def _renew(self, system_prompt: str | None, tools: list[Any] | None, messages: Iterable[Any] | None) -> None:
         """Replace the connection by a new one that knows the conversation; the old one ends once the new one stands.
@@ -336,6 +352,7 @@ class RealtimeModel(ABC):
             await self.stop()
             raise
         self._connection = new
+        self._standing.set()
         self._change = self._changed(new, attempts)
         self.latencies.add(self._change)
         try:
@@ -360,13 +377,14 @@ class RealtimeModel(ABC):
             outgoing_gap_s=0.0 if self._audio_sent_at is None else now - self._audio_sent_at,
             replayed_samples=0,
             lost_samples=0,
-            items=new.items,
+            items=len(new.history),
         )
 
     async def stop(self) -> None:
         """End the connection; more calls do nothing."""
         self._forget_calls()
         connection, self._connection = self._connection, None
+        self._standing.set()  # nobody is to wait for another
         if connection is not None:
             await connection.session.stop()
 
@@ -413,7 +431,7 @@ class RealtimeModel(ABC):
         )
         to_wire = ToWire(stream_in["sample_rate"], stream_in["channels"], wire_in)
         session.latencies = self.latencies
-        connection = Connection(session, translator, to_wire, wire_out, items=len(history))
+        connection = Connection(session, translator, to_wire, wire_out, history=history)
         connection.attach(self._playout, local_turns=self._local_turns)
         await session.start()
         try:
@@ -432,6 +450,31 @@ class RealtimeModel(ABC):
             raise RuntimeError("model not started | call start before sending")
         return self._connection
 
+    async def _on_connection(self, act: Callable[[Connection], Awaitable[None]]) -> None:
+        """Do something on the present connection; if that is lost, on the next one, once the agent has renewed it.
+
+        Raises what `act` raises, and RuntimeError when there is no connection any more.
+        """
+        while True:
+            connection = self._present()
+            try:
+                return await act(connection)
+            except (ConnectionClosed, LocalProtocolError):
+                if connection.session.is_running:
+                    raise
+                if connection is self._connection:
+                    self._standing.clear()
+                if not await self._renewed():
+                    raise
+
+    async def _renewed(self) -> bool:
+        """Wait until the connection has been renewed, or the model stopped; False when neither comes."""
+        try:
+            async with asyncio.timeout(RENEWAL_S):
+                return await self._standing.wait()
+        except TimeoutError:
+            return False
+
     async def _answer_call(self, connection: Connection, call_id: str, output: str) -> None:
         timer = self._pending_calls.pop(call_id, None)
         if timer is not None:
@@ -444,7 +487,10 @@ class RealtimeModel(ABC):
             return
         # A call made before a renewal is known to the new session by the id its history gave it.
         known_as = call_id if call_id in connection.calls else call_id[:CALL_ID_LENGTH]
-        await connection.session.send_tool_result(known_as, output, respond=not self._pending_calls)
+        if not connection.has_output(call_id):
+            await connection.session.send_tool_result(known_as, output, respond=not self._pending_calls)
+        elif not self._pending_calls:
+            await connection.session.create_response()
 
     def _await_call(self, connection: Connection, call_id: str, name: str) -> None:
         """Note a call that the agent's tools are to answer, and see to it that the model does not wait for ever."""

@@ -87,6 +87,7 @@ class BidiOpenAIRealtimeModel(RealtimeModel):
             await super().stop()
             return
         connection, self._connection = self._connection, None
+        self._standing.clear()
         if connection is not None:
             await connection.session.stop()
 
@@ -109,29 +110,38 @@ class BidiOpenAIRealtimeModel(RealtimeModel):
 
         Text is answered once the model is free to; an image waits for the text that asks about it.
 
+        On a lost connection it waits for the next one.
+
         Raises:
             RuntimeError: The model is not started.
             ValueError: The content is nothing the model takes; then nothing of it is sent.
+            ConnectionClosed: The connection is lost, and nobody has renewed it within a minute.
         """
-        connection = self._present()
+        first = self._present()
+        await self._on_connection(lambda connection: self._send(connection, content, again=connection is not first))
+
+    async def _send(self, connection: Connection, content: Any, *, again: bool) -> None:
         if isinstance(content, BidiAudioInputEvent):
             audio = base64.decode(content["audio"])
             if not isinstance(content, WireAudio):
                 audio = self._to_wire(connection, content).convert(content["format"], audio)
             await self._send_audio(connection, audio)
         elif isinstance(content, BidiTextInputEvent):
-            await connection.session.send_item(_message(content["role"], content["text"]), respond=True)
+            item = _message(content["role"], content["text"])
+            if again and connection.was_told(item):
+                await connection.session.create_response()
+            else:
+                await connection.session.send_item(item, respond=True)
         elif isinstance(content, BidiImageInputEvent):
             url = f"data:{content['mime_type']};base64,{content['image']}"
             part = {"type": "input_image", "image_url": url}
             await connection.session.send_item({"type": "message", "role": "user", "content": [part]})
         elif isinstance(content, ToolResultEvent):
             result = content["tool_result"]
-            for item in output_items(result["toolUseId"], result.get("content", [])):
-                if item["type"] == "function_call_output":
-                    await self._answer_call(connection, result["toolUseId"], item["output"])
-                else:
-                    await connection.session.send_item(item)
+            *images, output = output_items(result["toolUseId"], result.get("content", []))
+            if images and not connection.has_output(result["toolUseId"]):
+                await connection.session.send_item(images[0])
+            await self._answer_call(connection, result["toolUseId"], output["output"])
         else:
             raise ValueError(  # noqa: TRY004 - what Strands' models raise
                 f"content_type=<{type(content).__name__}> | send a Bidi...InputEvent or a ToolResultEvent"

@@ -164,30 +164,43 @@ class BidiOpenAIRealtimeModel(RealtimeModel, BidiModel, AudioCapable):
         A message is answered once the model is free to: when no response is active, the user does not speak and no
         tool is still to answer.
 
+        On a lost connection it waits for the next one.
+
         Raises:
             RuntimeError: The model is not started.
             ValueError: The content is nothing the model takes; then nothing of it is sent.
+            ConnectionClosed: The connection is lost, and nobody has renewed it within a minute.
         """
-        connection = self._present()
         if isinstance(content, AudioDelta):
-            audio = content.source.get("bytes")
-            if audio is None:
-                raise ValueError("audio source must contain bytes for the Realtime API")
-            if not isinstance(content, WireAudio):
-                audio = connection.to_wire.convert(content.format, audio)
-            await self._send_audio(connection, audio)
+            await self._on_connection(lambda connection: self._send_delta(connection, content))
         elif isinstance(content, BidiMessage):
-            await self._send_message(connection, content)
+            first = self._present()
+            await self._on_connection(
+                lambda connection: self._send_message(connection, content, again=connection is not first)
+            )
         else:
             raise ValueError(f"content_type=<{type(content).__name__}> | send an AudioDelta or a BidiMessage")  # noqa: TRY004
 
-    async def _send_message(self, connection: Connection, message: BidiMessage) -> None:
+    async def _send_delta(self, connection: Connection, delta: AudioDelta) -> None:
+        audio = delta.source.get("bytes")
+        if audio is None:
+            raise ValueError("audio source must contain bytes for the Realtime API")
+        if not isinstance(delta, WireAudio):
+            audio = connection.to_wire.convert(delta.format, audio)
+        await self._send_audio(connection, audio)
+
+    async def _send_message(self, connection: Connection, message: BidiMessage, *, again: bool) -> None:
         items = message_items(message)
-        for item in items:
+        for item, following in zip(items, [*items[1:], None], strict=True):
             if item["type"] == "function_call_output":
                 await self._answer_call(connection, item["call_id"], item["output"])
-            else:  # the user's own is the last; the images of a tool's result come before it
-                await connection.session.send_item(item, respond=item is items[-1])
+            elif following is not None:  # the images of a tool's result
+                if not connection.has_output(following["call_id"]):
+                    await connection.session.send_item(item)
+            elif again and connection.was_told(item):
+                await connection.session.create_response()
+            else:
+                await connection.session.send_item(item, respond=True)
 
 
 def _connection_config(connection: Any) -> dict[str, Any]:

@@ -284,7 +284,7 @@ async def renewal(side: Side, peer: Peer) -> Outcome:
         return Outcome(right=True, seen="the old connection is open until the new one stands")
     assert not any("close_timeout" in options for options in arguments)
     default_s = inspect.signature(connect).parameters["close_timeout"].default
-    assert lasted_s >= CLOSE_TIMEOUT_S
+    assert lasted_s > 0.9 * CLOSE_TIMEOUT_S
     return Outcome(right=False, seen=f"no connection for {default_s} s (here shortened: {lasted_s:.1f} s)")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import AsyncMock, MagicMock
 
 import pytest
-from realtime_voice.audio import Heard, PushAudioIO, Wire
+from realtime_voice.audio import Heard, PushAudioIO, VirtualAudioIO, Wire
 from realtime_voice.audio import device as device_module
 from realtime_voice.audio import echo as echo_module
 from realtime_voice.errors import AudioDeviceError
@@ -440,6 +440,30 @@ async def test_with_other_outputs_what_was_heard_is_told_by_time(peer: Peer) -> 
     finally:
         await events.aclose()
         await agent.stop()
+
+
+async def test_the_microphone_goes_on_over_a_loss_that_outputs_hear_of_late(peer: Any) -> None:
+    audio = VirtualAudioIO(rate=24000, speed=4.0)
+    agent = BidiAgent(model=BidiOpenAIRealtimeModel(client_config={"base_url": peer.url}))
+
+    async def slow(event: Any) -> None:
+        await asyncio.sleep(0.05)
+
+    side = BidiAudioIO(audio=audio)
+    outputs: Any = [side.output(), slow]
+    run = asyncio.create_task(agent.run(inputs=[side.input()], outputs=outputs))
+    try:
+        await peer.connected(1)
+        await peer.got("input_audio_buffer.append")
+        for number in range(6):
+            await peer.say({"type": "response.created", "response": {"id": f"r{number}", "status": "in_progress"}})
+        peer.sockets[0].transport.abort()
+        await peer.connected(2)
+        await peer.got("input_audio_buffer.append", 10)
+        assert not run.done()
+    finally:
+        run.cancel()
+        await asyncio.wait({run})
 
 
 def test_assumed_playout() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import logging
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from realtime_voice.errors import (
     AuthenticationError,
     ConfigurationError,
     ConnectError,
+    ConnectionClosed,
     RealtimeError,
     ServerError,
     SessionTimeout,
@@ -439,6 +441,80 @@ async def test_connections_lost_as_soon_as_they_stand_end_the_run(peer: Peer) ->
 
 
 # Renewal
+
+
+async def test_what_is_said_on_a_lost_connection_waits_for_the_next(peer: Peer) -> None:
+    model = make(peer)
+    await model.start()
+    events = model.receive()
+    try:
+        await peer.connected(1)
+        await take(events, 1)
+        peer.sockets[0].transport.abort()
+        with pytest.raises(ConnectionTimeoutError, match="lost"):
+            await take(events, 1)
+        audio = AudioDelta(format="pcm", source={"bytes": b"\x01\x00" * 480})
+        waiting = [
+            asyncio.create_task(model.send(said)) for said in (audio, BidiMessage([TextBlock("Are you there?")]))
+        ]
+        await asyncio.sleep(0)
+        noted: Any = [{"role": "user", "content": [{"text": "Are you there?"}]}]  # as the agent does, before it sends
+        await model.restart("Be brief.", [], noted)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*waiting)
+        await peer.got("response.create")
+        assert base64.b64decode((await peer.got("input_audio_buffer.append"))[0]["audio"]) == b"\x01\x00" * 480
+        items = [event["item"] for event in await peer.got("conversation.item.create", 2)]
+        assert [item["role"] for item in items] == ["user", "system"]
+        await model.send(BidiMessage([TextBlock("Are you there?")]))  # said once more
+        assert len(await peer.got("conversation.item.create", 3)) == 3
+    finally:
+        await model.stop()
+
+
+async def test_what_is_said_on_a_lost_connection_that_nobody_renews(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_module, "RENEWAL_S", 0.05)
+    model = make(peer)
+    await model.start()
+    await peer.connected(1)
+    session = model.session
+    assert session is not None
+    peer.sockets[0].transport.abort()
+    with contextlib.suppress(ConnectionClosed):
+        await session.wait()
+    audio = AudioDelta(format="pcm", source={"bytes": bytes(960)})
+    with pytest.raises(ConnectionClosed):
+        await model.send(audio)
+    monkeypatch.setattr(model_module, "RENEWAL_S", 60)
+    waiting = asyncio.create_task(model.send(audio))
+    await asyncio.sleep(0)
+    await model.stop()
+    with pytest.raises(RuntimeError, match="call start before sending"):
+        await waiting
+
+
+async def test_a_result_that_the_history_had_is_not_told_again(peer: Peer) -> None:
+    model = make(peer)
+    await model.start()
+    events = model.receive()
+    try:
+        await peer.say(created(), function_call("a"), done())
+        while not isinstance((await take(events, 1))[0], BidiToolUseBlocksEvent):
+            pass
+        image: Any = {"image": {"format": "png", "source": {"bytes": b"image"}}}
+        use: Any = {"toolUse": {"toolUseId": "a", "name": "calculator", "input": {}}}
+        given: Any = {"toolResult": {"toolUseId": "a", "status": "success", "content": [image]}}
+        await model.restart("", [], [{"role": "assistant", "content": [use]}, {"role": "user", "content": [given]}])
+        await model.send(BidiMessage([ToolResultBlock("a", "success", [image])]))
+        await peer.got("response.create")
+        items = [event["item"] for event in await peer.got("conversation.item.create")]
+        kinds = [item.get("role", item["type"]) for item in items]
+        assert kinds == ["function_call", "user", "function_call_output", "system"]
+    finally:
+        await model.stop()
+        await events.aclose()
 
 
 async def test_restart_tells_the_new_session_all(peer: Peer) -> None:
