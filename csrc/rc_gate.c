@@ -30,7 +30,7 @@ struct rc_gate {
     rc_ring *ring;    /* wire samples at their positions; before its tail all has left or is forgotten */
     int16_t *scratch; /* one hop at the wire's rate */
     uint8_t *codes;   /* one chunk in G.711 */
-    size_t chunk, memory; /* wire samples: of a chunk, and kept while nothing leaves */
+    size_t chunk, quiet_chunk, memory; /* wire samples: of a chunk, and kept while nothing leaves */
     double delay;     /* seconds that the wire lags behind the detector */
     unsigned min_speech, hangover; /* hops */
     int talking, muted;
@@ -51,6 +51,8 @@ struct rc_gate {
     uint64_t edge; /* hop in which that run began */
     uint64_t onset, end; /* hops in which speech began, would it start now, and last ended */
     unsigned light_run;  /* hops for which the light detector has been on */
+    unsigned quiet;      /* hops since one that might be speech */
+    int waking;          /* what silence has left is to go at once */
 
     /* What leaves: from the ring's tail up to `until`. */
     int sending, closing; /* closing: the rest before `until` leaves, however short, then sending ends */
@@ -72,7 +74,8 @@ static int is_valid(const rc_gate_config *c)
 {
     return within(c->rate, RC_RESAMPLE_MIN_RATE, RC_RESAMPLE_MAX_RATE) && c->wire <= RC_WIRE_PCMA &&
            within(c->wire_rate, RC_RESAMPLE_MIN_RATE, RC_RESAMPLE_MAX_RATE) && c->mode <= RC_GATE_PUSH_TO_TALK &&
-           within(c->chunk_ms, 10, 1000) && c->pre_roll_ms <= 5000 && within(c->hangover_ms, 10, 5000) &&
+           within(c->chunk_ms, 10, 1000) &&
+           (c->quiet_chunk_ms == 0 || within(c->quiet_chunk_ms, c->chunk_ms, 1000)) && c->pre_roll_ms <= 5000 && within(c->hangover_ms, 10, 5000) &&
            within(c->min_speech_ms, 10, 1000) && c->close_threshold >= 0 &&
            c->close_threshold <= c->open_threshold && c->open_threshold <= 1;
 }
@@ -92,7 +95,9 @@ rc_gate *rc_gate_new(const rc_gate_config *config)
     size_t wire_rate = config->wire_rate;
     size_t wire_hop = (wire_rate + HOPS_A_SECOND - 1) / HOPS_A_SECOND;
     gate->config = *config;
-    gate->chunk = wire_rate * config->chunk_ms / 1000;
+    gate->chunk = gate->quiet_chunk = wire_rate * config->chunk_ms / 1000;
+    if (config->mode == RC_GATE_OPEN && config->quiet_chunk_ms > config->chunk_ms)
+        gate->quiet_chunk = wire_rate * config->quiet_chunk_ms / 1000;
     gate->min_speech = hops_in(config->min_speech_ms);
     gate->hangover = hops_in(config->hangover_ms);
     size_t kept_ms = config->pre_roll_ms > SETTLING_MS ? config->pre_roll_ms : SETTLING_MS;
@@ -100,9 +105,9 @@ rc_gate *rc_gate_new(const rc_gate_config *config)
         gate->memory = wire_rate * kept_ms / 1000 + (PATIENCE * gate->min_speech + EARLIER + 4) * wire_hop;
     gate->vad = rc_vad_new(config->rate, config->network);
     gate->scratch = calloc(2 * wire_hop + 2, sizeof(int16_t));
-    gate->codes = calloc(gate->chunk, 1);
+    gate->codes = calloc(gate->quiet_chunk, 1);
     /* beyond memory and a chunk: the current hop and the resampler's tail, some milliseconds */
-    gate->ring = rc_ring_new(gate->memory + gate->chunk + 10 * wire_hop);
+    gate->ring = rc_ring_new(gate->memory + gate->quiet_chunk + 10 * wire_hop);
     if (config->rate != config->wire_rate)
         gate->resample = rc_resample_new(config->rate, config->wire_rate, RC_RESAMPLE_FAST);
     if (config->network != NULL)
@@ -175,6 +180,20 @@ static void close_at(rc_gate *gate, uint64_t position)
     gate->closing = gate->sending;
 }
 
+static int is_quiet(const rc_gate *gate)
+{
+    return gate->quiet >= RC_GATE_QUIET_MS / 10;
+}
+
+/* How many of the samples that wait make the next chunk; 0: not enough. */
+static size_t next_chunk(const rc_gate *gate, size_t ready)
+{
+    size_t least = is_quiet(gate) ? gate->quiet_chunk : gate->chunk;
+    if (gate->waking || (gate->closing && ready < least))
+        return ready < gate->quiet_chunk ? ready : gate->quiet_chunk;
+    return ready < least ? 0 : least;
+}
+
 int rc_gate_next(rc_gate *gate, rc_gate_chunk *chunk)
 {
     rc_ring_read_release(gate->ring, gate->handed);
@@ -188,9 +207,10 @@ int rc_gate_next(rc_gate *gate, rc_gate_chunk *chunk)
         gate->sending = gate->config.mode == RC_GATE_OPEN ||
                         (gate->config.mode == RC_GATE_PUSH_TO_TALK && gate->talking);
     }
-    if (ready == 0 || (ready < gate->chunk && !gate->closing))
+    gate->handed = next_chunk(gate, ready);
+    gate->waking &= gate->handed < ready; /* until nothing waits */
+    if (gate->handed == 0)
         return 0;
-    gate->handed = ready < gate->chunk ? ready : gate->chunk;
     rc_ring_region samples = rc_ring_read_region(gate->ring, gate->handed);
     *chunk = (rc_gate_chunk){tail,
                              gate->handed,
@@ -257,6 +277,9 @@ static void judge(rc_gate *gate, float probability, float light)
 {
     uint64_t hop = gate->judged++;
     gate->probability = probability;
+    int may_be_speech = probability >= gate->config.close_threshold || light >= gate->config.close_threshold;
+    gate->waking |= may_be_speech && is_quiet(gate) && gate->quiet_chunk > gate->chunk;
+    gate->quiet = may_be_speech ? 0 : gate->quiet + 1;
     gate->light_run = gate->light != NULL && light >= gate->config.close_threshold ? gate->light_run + 1 : 0;
     if (gate->config.mode == RC_GATE_PUSH_TO_TALK)
         return;
@@ -318,7 +341,7 @@ size_t rc_gate_push(rc_gate *gate, const int16_t *samples, size_t count)
     gate->input += taken;
     if (gate->input == boundary)
         end_hop(gate);
-    else if (gate->sending && !gate->closing && gate->config.mode != RC_GATE_GATED)
+    else if (gate->sending && !gate->closing && gate->config.mode != RC_GATE_GATED && gate->quiet_chunk == gate->chunk)
         gate->until = rc_ring_head(gate->ring);
     return taken;
 }

@@ -8,6 +8,10 @@
  * hops of 10 ms of input, so any partition of the input gives the same chunks and events. Nothing
  * allocates after rc_gate_new(). One thread at a time.
  *
+ * Nobody waits for silence: while an open gate is quiet its chunks may be longer, and so fewer. The
+ * first hop that might be speech lets all leave that is under way, and chunks stay short until
+ * RC_GATE_QUIET_MS have passed without such a hop: longer than a server waits for the end of a turn.
+ *
  *   while (count > 0) {
  *       size_t taken = rc_gate_push(gate, samples, count);
  *       samples += taken, count -= taken;
@@ -23,6 +27,8 @@
 #include "rc_frame.h"
 #include "rc_silero.h"
 
+#define RC_GATE_QUIET_MS 1000
+
 typedef struct rc_gate rc_gate;
 
 typedef enum {
@@ -37,6 +43,7 @@ typedef struct {
     uint32_t wire_rate;    /* Hz, 8000 to 192000 */
     rc_gate_mode mode;
     uint32_t chunk_ms;     /* 10 to 1000 */
+    uint32_t quiet_chunk_ms; /* of the chunks of an open gate while it is quiet: chunk_ms to 1000; 0: as chunk_ms */
     uint32_t pre_roll_ms;  /* kept before an onset, 0 to 5000; all of a stream that begins with speech */
     uint32_t hangover_ms;  /* of no speech until speech has stopped, 10 to 5000 */
     uint32_t min_speech_ms; /* until speech has started, 10 to 1000 */

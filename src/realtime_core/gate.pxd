@@ -19,6 +19,7 @@ cdef extern from "rc_gate.h" nogil:
         uint32_t wire_rate
         rc_gate_mode mode
         uint32_t chunk_ms
+        uint32_t quiet_chunk_ms
         uint32_t pre_roll_ms
         uint32_t hangover_ms
         uint32_t min_speech_ms

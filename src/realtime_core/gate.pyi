@@ -20,9 +20,11 @@ class Gate:
     and 0.2 (light: 0.2 and 0.1): audio held back is lost, a false event is not. `vad` and `network`
     choose the detector, as the grade of `Vad` does.
 
-    Chunks last `chunk_ms` (10 to 1000); the last of a stretch may be shorter. Any partition of the
-    input gives the same chunks and events. Raises ValueError that names what is out of range. One
-    thread at a time.
+    Chunks last `chunk_ms` (10 to 1000); the last of a stretch may be shorter. Those of an open gate last
+    `quiet_chunk_ms` (`chunk_ms` to 1000) while nobody might be speaking, if that is given: the first hop
+    at `close_threshold` or above lets what waits leave, and chunks stay short for a second after the
+    last. Any partition of the input gives the same chunks and events. Raises ValueError that names what
+    is out of range. One thread at a time.
     """
 
     def __new__(
@@ -33,6 +35,7 @@ class Gate:
         mode: str = "open",
         framed: bool = True,
         chunk_ms: int = 20,
+        quiet_chunk_ms: int | None = None,
         pre_roll_ms: int = 300,
         hangover_ms: int = 300,
         min_speech_ms: int = 60,

@@ -36,8 +36,8 @@ cdef bytes _audio(const rc_gate_chunk *chunk):
 @cython.final
 cdef class Gate:
     def __cinit__(self, Py_ssize_t rate, *, str wire_format not None="pcm", str mode not None="open",
-                  bint framed=True, Py_ssize_t chunk_ms=20, Py_ssize_t pre_roll_ms=300, Py_ssize_t hangover_ms=300,
-                  Py_ssize_t min_speech_ms=60, open_threshold=None, close_threshold=None,
+                  bint framed=True, Py_ssize_t chunk_ms=20, quiet_chunk_ms=None, Py_ssize_t pre_roll_ms=300,
+                  Py_ssize_t hangover_ms=300, Py_ssize_t min_speech_ms=60, open_threshold=None, close_threshold=None,
                   str vad not None="light", Network network=None):
         if mode not in _MODES:
             raise ValueError(f"mode must be 'open', 'gated' or 'push_to_talk', got {mode!r}")
@@ -58,6 +58,8 @@ cdef class Gate:
         self.config.wire_rate = 24000 if self.config.wire == RC_WIRE_PCM else 8000
         self.config.mode = _MODES[mode]
         self.config.chunk_ms = _checked("chunk_ms", chunk_ms, 10, 1000)
+        if quiet_chunk_ms is not None:
+            self.config.quiet_chunk_ms = _checked("quiet_chunk_ms", quiet_chunk_ms, chunk_ms, 1000)
         self.config.pre_roll_ms = _checked("pre_roll_ms", pre_roll_ms, 0, 5000)
         self.config.hangover_ms = _checked("hangover_ms", hangover_ms, 10, 5000)
         self.config.min_speech_ms = _checked("min_speech_ms", min_speech_ms, 10, 1000)

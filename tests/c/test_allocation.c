@@ -235,7 +235,7 @@ int main(void)
     rc_duplex *mono = rc_duplex_new(&mono_config);
     rc_bridge_config bridge_config = {48000, 16000, 44100, 2, 2, 1, 0, 160, 441};
     rc_bridge *bridge = rc_bridge_new(mono, &bridge_config);
-    rc_gate_config gate_config = {48000, RC_WIRE_PCM, 24000, RC_GATE_GATED, 20, 300, 100, 30, 0.1f, 0.05f, NULL, 0};
+    rc_gate_config gate_config = {48000, RC_WIRE_PCM, 24000, RC_GATE_GATED, 20, 0, 300, 100, 30, 0.1f, 0.05f, NULL, 0};
     rc_gate *gate = rc_gate_new(&gate_config);
     rc_vad *vad = rc_vad_new(48000, NULL);
     rc_g711_decoder *from_phone = rc_g711_decoder_new(RC_G711_ULAW, 24000, RC_RESAMPLE_FAST);

@@ -68,17 +68,24 @@ int main(void)
         for (int mode = RC_GATE_OPEN; mode <= RC_GATE_GATED; mode++)
             for (int wire = RC_WIRE_PCM; wire <= RC_WIRE_PCMA; wire++) {
                 rc_gate_config config = {rates[r], (rc_wire)wire, wire == RC_WIRE_PCM ? 24000 : 8000,
-                                         (rc_gate_mode)mode, 20, 300, 100, 30, 0.4f, 0.2f, NULL, 0};
+                                         (rc_gate_mode)mode, 20, 0, 300, 100, 30, 0.4f, 0.2f, NULL, 0};
+                run(&config, &whole, INPUT + 1, &random);
+                run(&config, &pieces, 1000, &random);
+                CHECK(memcmp(&whole, &pieces, sizeof(whole)) == 0);
+                config.quiet_chunk_ms = 130;
                 run(&config, &whole, INPUT + 1, &random);
                 run(&config, &pieces, 1000, &random);
                 CHECK(memcmp(&whole, &pieces, sizeof(whole)) == 0);
                 gated_chunks += mode == RC_GATE_GATED ? whole.chunks : 0;
             }
     CHECK(gated_chunks > 0);
-    rc_gate_config config = {16000, RC_WIRE_PCM, 24000, RC_GATE_OPEN, 20, 300, 300, 60, 0.6f, 0.35f, NULL, 0};
+    rc_gate_config config = {16000, RC_WIRE_PCM, 24000, RC_GATE_OPEN, 20, 0, 300, 300, 60, 0.6f, 0.35f, NULL, 0};
     config.chunk_ms = 9;
     CHECK(rc_gate_new(&config) == NULL);
     config.chunk_ms = 20;
+    config.quiet_chunk_ms = 19;
+    CHECK(rc_gate_new(&config) == NULL);
+    config.quiet_chunk_ms = 0;
     config.close_threshold = 0.7f;
     CHECK(rc_gate_new(&config) == NULL);
     rc_gate_free(NULL);

@@ -76,6 +76,33 @@ def test_open_lets_everything_leave(rate, wire_format):
     assert all(len(audio) == size * width for _, audio in chunks[:-1])
 
 
+@pytest.mark.parametrize("rate", [8000, 16000, 24000, 44100, 48000])
+def test_in_silence_chunks_are_few_and_where_speech_may_be_they_are_short(rate):
+    pcm = np.concatenate([scene(rate), np.zeros(3 * rate, np.int16)])
+    gate = Gate(rate, framed=False, quiet_chunk_ms=100)
+    chunks, events = run(gate, pcm, random_sizes(1))
+    assert b"".join(audio for _, audio in chunks) == wire_audio(rate, "pcm", pcm), "everything leaves"
+    ms = [(position / 24, len(audio) / 48) for position, audio in chunks]
+    assert all(length <= 100 for _, length in ms)
+    (first, second), last = [position / 24 for kind, position in events if kind == "speech_started"], events[-1][1] / 24
+    for start in (first, second):
+        assert {length for at, length in ms if start + 100 <= at <= start + 1000} == {20.0}
+    assert {length for at, length in ms[:-1] if at > last + 1500} == {100.0}
+    assert len(chunks) < 0.75 * len(run(Gate(rate), pcm)[0])
+
+
+def test_what_silence_has_left_leaves_with_the_first_hop_that_may_be_speech():
+    gate = Gate(24000, framed=False, quiet_chunk_ms=200)
+    pcm = scene(24000)
+    for at in range(0, len(pcm), 240):
+        chunks = gate.push(pcm[at : at + 240])
+        if at > 1.5 * 24000 and gate.probability >= 0.35:
+            break
+        assert all(len(audio) == 2 * 4800 for position, audio in chunks if position > 1.5 * 24000)
+    ((position, audio),) = chunks
+    assert position + len(audio) // 2 == at + 240
+
+
 def test_framed_chunks_are_append_messages():
     pcm = scene(48000)[:100_000]
     framed, _ = run(Gate(48000), pcm)
@@ -86,14 +113,16 @@ def test_framed_chunks_are_append_messages():
         assert event == {"type": "input_audio_buffer.append", "audio": base64.b64encode(audio).decode()}
 
 
-@pytest.mark.parametrize("mode", ["open", "gated"])
+@pytest.mark.parametrize(
+    ("mode", "quiet_chunk_ms"), [("open", None), ("open", 25), ("open", 100), ("open", 1000), ("gated", None)]
+)
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 24000, 44100, 48000])
-def test_any_partition_gives_the_same(mode, rate):
+def test_any_partition_gives_the_same(mode, quiet_chunk_ms, rate):
     pcm = scene(rate)
-    whole = run(Gate(rate, mode=mode), pcm)
+    whole = run(Gate(rate, mode=mode, quiet_chunk_ms=quiet_chunk_ms), pcm)
     assert [kind for kind, _ in whole[1]] == ["speech_started", "speech_stopped"] * 2
     for seed in range(3):
-        assert run(Gate(rate, mode=mode), pcm, random_sizes(seed)) == whole
+        assert run(Gate(rate, mode=mode, quiet_chunk_ms=quiet_chunk_ms), pcm, random_sizes(seed)) == whole
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
@@ -225,7 +254,8 @@ def test_probability_is_the_detector_s():
     "arguments",
     [
         {"rate": 7999}, {"rate": 192001}, {"wire_format": "opus"}, {"mode": "half"}, {"chunk_ms": 9},
-        {"chunk_ms": 1001}, {"pre_roll_ms": -1}, {"pre_roll_ms": 5001}, {"hangover_ms": 0}, {"min_speech_ms": 0},
+        {"chunk_ms": 1001}, {"quiet_chunk_ms": 19}, {"quiet_chunk_ms": 1001}, {"pre_roll_ms": -1},
+        {"pre_roll_ms": 5001}, {"hangover_ms": 0}, {"min_speech_ms": 0},
         {"open_threshold": 1.1}, {"close_threshold": 0.7}, {"close_threshold": -0.1}, {"open_threshold": float("nan")},
     ],
 )  # fmt: skip

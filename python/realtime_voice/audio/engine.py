@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RING_SECONDS: Final = 10
-CHUNK_MS: Final = 20  # the gate's own default
 CHUNKS_WAITING: Final = 1000
+QUIET_CHUNK_MS: Final = 100
 LIVE_MS: Final = 10_000
 """What a live microphone has said and the session has not taken; beyond, the oldest whole chunks are dropped."""
 EVENTS_WAITING: Final = 1000
@@ -41,6 +41,8 @@ class GateOptions(TypedDict, total=False):
 
     mode: Literal["open", "gated", "push_to_talk"]
     chunk_ms: int
+    quiet_chunk_ms: int
+    """Of chunks while nobody speaks: `chunk_ms` or, unless given, 100 ms if that is more."""
     pre_roll_ms: int
     hangover_ms: int
     min_speech_ms: int
@@ -72,6 +74,7 @@ class EngineAudioIO(ABC):
         self._record = record
         self._given_clock = clock
         self._speed = 1.0
+        gate.setdefault("quiet_chunk_ms", max(QUIET_CHUNK_MS, gate.get("chunk_ms", 0)))
         self._gate_options = gate
         self._has_open_speaker = False  # that its microphone may hear
         self._muted = False
@@ -320,8 +323,8 @@ class EngineAudioIO(ABC):
             self._tell((SpeechStarted if name == "speech_started" else SpeechStopped)(sample, time))
 
     def _drop_old(self) -> None:
-        kept = max(1, LIVE_MS // self._gate_options.get("chunk_ms", CHUNK_MS))
-        while len(self._chunks) > kept:
+        kept = LIVE_MS * self.gate.wire_rate // 1000
+        while self._chunks and self._chunks[-1][0] - self._chunks[0][0] >= kept:
             self._chunks.popleft()
             self.dropped_chunks += 1
 

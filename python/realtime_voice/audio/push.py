@@ -43,7 +43,8 @@ class PushAudioIO(EngineAudioIO):
             return
         self._capture(pcm if self.channels == 1 else samples.mix_down(pcm, self.channels))
         self.playout.pump()
-        self._wake()
+        if self._has_news:
+            self._wake()
 
     def pull(self, frames: int) -> bytes:
         """Take the next `frames` frames for the speaker, silence where there is nothing; empty unless started."""
@@ -51,7 +52,8 @@ class PushAudioIO(EngineAudioIO):
             return b""
         played = self.duplex.process(None, frames)
         self.playout.pump()
-        self._wake()
+        if self._has_news:
+            self._wake()
         return played
 
     def end(self) -> None:

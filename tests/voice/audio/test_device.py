@@ -255,7 +255,7 @@ def test_without_portaudio_the_error_says_what_to_install(monkeypatch, failure, 
 
 
 async def test_what_a_session_does_not_take_in_time_is_dropped_oldest_first(card, clock):
-    audio = DeviceAudioIO(clock=clock, echo_control=None, block_s=0.1)
+    audio = DeviceAudioIO(clock=clock, echo_control=None, block_s=0.1, quiet_chunk_ms=20)
     await audio.start(WIRE, WIRE, framed=False)
     (stream,) = card.streams
     for _ in range(120):

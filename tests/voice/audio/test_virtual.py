@@ -376,7 +376,7 @@ async def test_stereo_applications_are_mixed_down_and_get_both_channels(clock):
 
 
 async def test_what_nobody_takes_is_counted_and_bounded(clock):
-    audio = PushAudioIO(clock=clock)
+    audio = PushAudioIO(clock=clock, quiet_chunk_ms=20)
     await audio.start(WIRE, WIRE, framed=False)
     for _ in range(CHUNKS_WAITING + 200):
         audio.push(bytes(960))
