@@ -10,7 +10,8 @@ load (--no-realtime leaves that out). PyAudio is compared where it is installed;
 portaudio19-dev.
 
 Then, without a load and without a busy Python: from the call of flush to silence at the card, and the
-played position that is reported minus the one the card is at. This card's recording is ahead of the
+played position that is reported minus the one the card is at; and how old the device's last block is when its audio
+is handed to the socket. This card's recording is ahead of the
 sounding that PulseAudio reckons with by the block its sink takes at once: the lead, part of the error.
 
 Then, from speech at the microphone to silence at the speaker, decided in the callback, with Python free and held.
@@ -157,7 +158,14 @@ async def gap_table(seconds: float, runs: int, block_s: float, urgent: bool) -> 
 async def flush_and_position(options: dict[str, Any]) -> dict[str, float]:
     """Play half a second, cut it; all in milliseconds."""
     with Recording() as recording:
-        audio = DeviceAudioIO(echo_control=None, **options)
+        audio, ages = DeviceAudioIO(echo_control=None, quiet_chunk_ms=20, **options), []
+
+        def listen() -> None:
+            timing = audio.duplex.timing()
+            if audio.take() and timing is not None:
+                ages.append(1e3 * timing[1])
+
+        audio.listener = listen
         with urgent_threads():
             await audio.start(WIRE, WIRE)
         await asyncio.sleep(SETTLE_S)
@@ -184,6 +192,7 @@ async def flush_and_position(options: dict[str, Any]) -> dict[str, float]:
         return {
             "latency": latency * 1e3,
             "lead": lead,
+            "age": float(np.median(ages)) if ages else 0.0,
             "flush": (recording.time(first + tone.stop) - flushed) * 1e3,
             "error": float(np.median(errors)),
             "error_low": float(np.percentile(errors, 5)),
@@ -195,8 +204,11 @@ async def flush_and_position(options: dict[str, Any]) -> dict[str, float]:
 async def latency_table(runs: int) -> list[dict[str, Any]]:
     rows = []
     print("\nMilliseconds: medians of the runs, worst in brackets; error: 5 % to 95 % of the reports\n")
-    print("| stream | latency | flush to silence | position reported - true | lead of the card | after the cut |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    print(
+        "| stream | latency | flush to silence | position reported - true | lead of the card | after the cut "
+        "| block to socket |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, options in {
         "default": {}, "low, 10 ms blocks": {"latency": "low", "block_s": 0.01},
         "default, speaker only": {"input_device": False},
@@ -207,7 +219,7 @@ async def latency_table(runs: int) -> list[dict[str, Any]]:
         print(
             f"| {name} | {middle['latency']:.0f} | {middle['flush']:.0f} ({max(run['flush'] for run in found):.0f}) "
             f"| {middle['error']:+.1f} ({middle['error_low']:+.0f} to {middle['error_high']:+.0f}) "
-            f"| {middle['lead']:.0f} | {middle['final_error']:+.1f} |",
+            f"| {middle['lead']:.0f} | {middle['final_error']:+.1f} | {middle['age']:.1f} |",
             flush=True,
         )
     return rows

@@ -211,13 +211,14 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _devices(options: argparse.Namespace) -> int:
     from realtime_voice.audio import devices
+    from realtime_voice.audio.portaudio import INSTEAD
 
     listed = devices()
     if options.json:
         _say(msgspec.json.format(msgspec.json.encode(listed), indent=1).decode())
         return 0
     if not listed:
-        _say("no sound devices")
+        _say(f"no sound devices; connect one and see what `realtime doctor` says, {INSTEAD}")
         return 1
     width = max(len(device.name) for device in listed)
     for device in listed:

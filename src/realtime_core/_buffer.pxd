@@ -80,6 +80,16 @@ cdef inline size_t count_of(Py_buffer *view) noexcept nogil:
     return <size_t> view.len // 2
 
 
+cdef inline int borrow_frames(object source, Py_buffer *view, Py_ssize_t frames, int channels) except -1:
+    """Like borrow_samples, and ValueError for another number of frames."""
+    borrow_samples(source, view)
+    count = count_of(view)
+    if count == <size_t> (frames * channels):
+        return 0
+    PyBuffer_Release(view)
+    raise ValueError(f"{frames} frames of {channels} channels are {frames * channels} samples, got {count}")
+
+
 cdef inline int borrow_samples_or_floats(object source, Py_buffer *view, bint writable=False) except -1:
     """Like borrow_samples, and takes float32 items too: holds_floats() tells which it got."""
     if type(source) is not bytes or writable:

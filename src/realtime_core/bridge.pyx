@@ -5,7 +5,7 @@ from cpython.buffer cimport PyBuffer_Release
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint32_t, uintptr_t
 
-from realtime_core._buffer cimport borrow_samples, count_of, samples_of
+from realtime_core._buffer cimport borrow_frames, samples_of
 
 _MAX_CHANNELS = 32
 _MAX_BLOCK = 1 << 16
@@ -86,11 +86,8 @@ cdef class Bridge:
         if captured is None:
             rc_bridge_callback(NULL, output, <unsigned long> frames, &times, 0, self.bridge)
             return played
-        borrow_samples(captured, &view)
+        borrow_frames(captured, &view, frames, self.capture_channels)
         try:
-            if count_of(&view) != <size_t> (frames * self.capture_channels):
-                raise ValueError(f"{frames} frames of {self.capture_channels} channels are "
-                                 f"{frames * self.capture_channels} samples, got {count_of(&view)}")
             rc_bridge_callback(samples_of(&view), output, <unsigned long> frames, &times, 0, self.bridge)
             return played
         finally:

@@ -5,7 +5,7 @@ from cpython.buffer cimport PyBuffer_Release
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
-from realtime_core._buffer cimport borrow_samples, count_of, samples_of
+from realtime_core._buffer cimport borrow_frames, samples_of
 from realtime_core.pcm cimport rc_pcm_dbfs
 
 _MAX_CHANNELS = 32
@@ -135,11 +135,8 @@ cdef class Duplex:
         if captured is None:
             rc_duplex_callback(NULL, PyBytes_AS_STRING(played), <unsigned long> frames, NULL, flags, self.duplex)
             return played
-        borrow_samples(captured, &view)
+        borrow_frames(captured, &view, frames, self.capture_channels)
         try:
-            if count_of(&view) != <size_t> (frames * self.capture_channels):
-                raise ValueError(f"{frames} frames of {self.capture_channels} channels are "
-                                 f"{frames * self.capture_channels} samples, got {count_of(&view)}")
             rc_duplex_callback(samples_of(&view), PyBytes_AS_STRING(played), <unsigned long> frames, NULL, flags,
                                self.duplex)
             return played
