@@ -27,6 +27,7 @@ from realtime_voice.events import (
 )
 from realtime_voice.latency import Latencies
 from realtime_voice.protocol import tool_error
+from realtime_voice.reconnect import ReconnectPolicy, is_replaceable
 from realtime_voice.session import Session, connect
 from realtime_voice.strands import config as options
 from realtime_voice.strands.assumed import AssumedPlayout
@@ -46,9 +47,12 @@ logger = logging.getLogger(__name__)
 CONFIGURE_S = 2.0
 """How long to wait for a peer that says nothing after ``session.update``; then it is warned of, and all goes on."""
 
+RECONNECT = ReconnectPolicy()
+"""How the session replaces a lost connection by itself; Strands' agent renews it by plan, and after any other end."""
+
 STABLE_S = 10.0
 LOSSES = 3
-"""So many connections in a row may be lost before they have lived `STABLE_S` seconds; then the loss is an error."""
+"""So many sessions in a row may end before they have lived `STABLE_S` seconds; then the end is an error."""
 
 TOOL_S = 60.0
 """After so long without a result of a tool the model is told that there is none; one that comes later is told too."""
@@ -57,7 +61,7 @@ CONNECT_WAITS_S = (0.0, 0.5, 1.0, 2.0, 4.0)
 """Before each attempt to renew a connection while the endpoint cannot be reached."""
 
 RENEWAL_S = 60.0
-"""So long what is said on a lost connection waits for the next one; then the loss is an error to whoever said it."""
+"""So long what is said after a session's end waits for the next one; then the end is an error to whoever said it."""
 
 CONTINUE = (
     "The connection was renewed in the middle of the conversation. Go on where it was: no greeting, no introduction, "
@@ -247,7 +251,7 @@ class RealtimeModel(ABC):
         self.telemetry = Telemetry()
         """Tells the same to OpenTelemetry."""
         self._connection: Connection | None = None
-        self._standing = asyncio.Event()  # the present connection is not known to be lost
+        self._standing = asyncio.Event()  # the present connection is not known to have ended
         self._connections = 0
         self._ended: tuple[float, str] | None = None  # when the present connection ended without us, and why
         self._audio_sent_at: float | None = None
@@ -423,7 +427,7 @@ class RealtimeModel(ABC):
             config=session_config,
             configure_timeout_s=CONFIGURE_S if self.silence_limit_s is None else self.silence_limit_s,
             silent_peer="warn" if self.silence_limit_s is None else "raise",
-            reconnect=None,  # Strands' agent does it, by `restart`
+            reconnect=RECONNECT,
         )
         translator = self._translator(
             FromWire(wire_out, stream_out["sample_rate"], stream_out["channels"]),
@@ -451,7 +455,7 @@ class RealtimeModel(ABC):
         return self._connection
 
     async def _on_connection(self, act: Callable[[Connection], Awaitable[None]]) -> None:
-        """Do something on the present connection; if that is lost, on the next one, once the agent has renewed it.
+        """Do something on the present connection; if that has ended, on the next one, once the agent has renewed it.
 
         Raises what `act` raises, and RuntimeError when there is no connection any more.
         """
@@ -527,9 +531,9 @@ class RealtimeModel(ABC):
 
         Raises:
             RuntimeError: The model is not started.
-            ConnectionTimeoutError: The connection has reached its limit or was lost; the agent renews it. In older
-                releases of Strands: BidiModelTimeoutError.
-            RealtimeError: The peer ended the session for a reason that a new connection would meet too.
+            ConnectionTimeoutError: The connection has reached its limit, or the server has ended it; the agent renews
+                it. In older releases of Strands: BidiModelTimeoutError.
+            RealtimeError: A lost connection could not be replaced, or a new one would meet the same.
         """
         connection = self._connection
         if connection is None:
@@ -551,9 +555,11 @@ class RealtimeModel(ABC):
                     yield output
                 connection.handed_over(event, outputs)
         except ConnectionClosed as error:
-            lost = error
+            if is_replaceable(error):  # and the session has not been able to
+                raise
+            end = error
         else:
-            lost = ConnectionClosed("the server ended the session", 1000)
+            end = ConnectionClosed("the server ended the session", 1000)
         finally:
             timer.cancel()
         now = asyncio.get_running_loop().time()
@@ -561,8 +567,8 @@ class RealtimeModel(ABC):
             self._ended = now, "the connection has reached its limit"
             raise self._timeout(f"timeout_s=<{self.timeout_s}> | the connection has reached its limit")
         if connection is self._connection:
-            self._ended = now, str(lost)
-            self._lost(connection, lost)
+            self._ended = now, str(end)
+            self._end(connection, end)
 
     def _take(self, connection: Connection, event: Event) -> list[Any]:
         """Tell whoever observes of an event; returns what the agent's outputs get of it."""
@@ -582,13 +588,13 @@ class RealtimeModel(ABC):
         if len(self._heard) > CUTS:
             del self._heard[next(iter(self._heard))]
 
-    def _lost(self, connection: Connection, error: ConnectionClosed) -> NoReturn:
-        """Have a lost connection renewed, unless new ones are lost as soon as they stand."""
+    def _end(self, connection: Connection, error: ConnectionClosed) -> NoReturn:
+        """Have a connection renewed that the server has ended, unless it ends new ones as soon as they stand."""
         age = asyncio.get_running_loop().time() - connection.since
         self._losses = 1 if age > STABLE_S else self._losses + 1
         if self._losses > LOSSES:
             raise error
-        raise self._timeout(f"connection lost: {error}") from error
+        raise self._timeout(f"connection ended: {error}") from error
 
     # For audio outputs and tools of ours
 

@@ -17,10 +17,10 @@ Event: TypeAlias = "wire.ServerEvent | wire.SessionEvent | wire.UnknownEvent | a
 class BidiSessionEvent(TypedEvent):
     """Something a session knows and Strands has no event for, for outputs that want it; all others pass it over.
 
-    Its `event` is an `Interrupted` (what was heard of an answer that was cut), a `TurnLatency`, a `Renewed` or
-    `Reconnected` (how long the change of connections was felt), an `Error` of the server, a transcription that failed,
-    or one of the audio side's events (`realtime_voice.audio`): when the user began and ended to speak, and when an
-    answer began and ended to sound.
+    Its `event` is an `Interrupted` (what was heard of an answer that was cut), a `TurnLatency`, a `Reconnecting`,
+    `Reconnected` or `Renewed` (how long the change of connections was felt), an `Error` of the server, a transcription
+    that failed, or one of the audio side's events (`realtime_voice.audio`): when the user began and ended to speak, and
+    when an answer began and ended to sound.
     """
 
     def __init__(self, event: Event) -> None:

@@ -110,12 +110,12 @@ class BidiOpenAIRealtimeModel(RealtimeModel):
 
         Text is answered once the model is free to; an image waits for the text that asks about it.
 
-        On a lost connection it waits for the next one.
+        Where the session has ended it waits for the next one.
 
         Raises:
             RuntimeError: The model is not started.
             ValueError: The content is nothing the model takes; then nothing of it is sent.
-            ConnectionClosed: The connection is lost, and nobody has renewed it within a minute.
+            RealtimeError: The session has ended, and nobody has renewed it within a minute.
         """
         first = self._present()
         await self._on_connection(lambda connection: self._send(connection, content, again=connection is not first))

@@ -88,10 +88,10 @@ class Translator:
             case wire.ToolCall():
                 use: Any = {"toolUseId": event.call_id, "name": event.name, "input": event.arguments}
                 return [ToolUseStreamEvent({"toolUse": use}, dict(use))]
+            case wire.Reconnecting() | wire.Reconnected() | wire.Renewed():
+                return [*self._broken_off(), BidiSessionEvent(event)]
             case (
                 wire.TurnLatency()
-                | wire.Reconnected()
-                | wire.Renewed()
                 | wire.Error()
                 | wire.ConversationItemInputAudioTranscriptionFailed()
                 | audio.SpeechStarted()
@@ -152,6 +152,15 @@ class Translator:
         usage = event.response.usage
         if usage is not None:
             events.append(_usage(usage))
+        return events
+
+    def _broken_off(self) -> list[Any]:
+        """End what the connection that is lost will not end."""
+        events: list[Any] = [BidiResponseCompleteEvent(id_, "interrupted") for id_ in sorted(self.active_responses)]
+        self.responses_done += len(events)
+        self.active_responses.clear()
+        self._spoken.clear()
+        self._said.clear()
         return events
 
 

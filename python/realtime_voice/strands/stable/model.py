@@ -164,12 +164,12 @@ class BidiOpenAIRealtimeModel(RealtimeModel, BidiModel, AudioCapable):
         A message is answered once the model is free to: when no response is active, the user does not speak and no
         tool is still to answer.
 
-        On a lost connection it waits for the next one.
+        Where the session has ended it waits for the next one.
 
         Raises:
             RuntimeError: The model is not started.
             ValueError: The content is nothing the model takes; then nothing of it is sent.
-            ConnectionClosed: The connection is lost, and nobody has renewed it within a minute.
+            RealtimeError: The session has ended, and nobody has renewed it within a minute.
         """
         if isinstance(content, AudioDelta):
             await self._on_connection(lambda connection: self._send_delta(connection, content))

@@ -111,10 +111,10 @@ class Translator:
                 return [BidiToolUseBlocksEvent([call])]
             case wire.Interrupted():
                 return self._interrupted(event)
+            case wire.Reconnecting() | wire.Reconnected() | wire.Renewed():
+                return [*self._broken_off(), _passed_on(event)]
             case (
                 wire.TurnLatency()
-                | wire.Reconnected()
-                | wire.Renewed()
                 | wire.Error()
                 | audio.SpeechStarted()
                 | audio.SpeechStopped()
@@ -209,6 +209,22 @@ class Translator:
         if event.usage is not None:
             events.append(_usage(event))
         return [*events, BidiResponseStopEvent(response_id)]
+
+    def _broken_off(self) -> list[BidiOutputEvent]:
+        """Close what the connection that is lost will not close."""
+        events: list[BidiOutputEvent] = []
+        for response_id in sorted(self.active_responses):
+            response = self._response(response_id)
+            events += self._close_audio(response)
+            events += response.transcript.close([])
+            events += response.text.close([])
+            events.append(BidiResponseStopEvent(response_id))
+            del self._responses[response_id]
+            self.responses_done += 1
+        self.active_responses.clear()
+        for item_id in list(self._speeches):
+            events += self._close_speech(item_id, "")
+        return events
 
     def _response(self, response_id: str) -> _Response:
         if response_id not in self._responses:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from realtime_voice.audio import PlayoutDrained, VirtualAudioIO
 from realtime_voice.errors import ConfigurationError
-from realtime_voice.events import Interrupted, ToolResult, TurnLatency
+from realtime_voice.events import Interrupted, Reconnected, Reconnecting, ToolResult, TurnLatency
 from realtime_voice.strands import (
     BidiAgent,
     BidiAudioIO,
@@ -280,7 +280,26 @@ def response(status: str, **fields: Any) -> dict[str, Any]:
     return {"type": "response.done", "response": {"id": "r1", "status": status, "output": [], **fields}}
 
 
-async def test_a_lost_connection_is_renewed_and_a_slow_tool_answers_the_new_one(peer: Any) -> None:
+async def test_a_lost_connection_is_replaced_and_a_slow_tool_answers_the_new_one(peer: Any) -> None:
+    model = model_at(peer.url)
+    await model.start()
+    received = model.receive()
+    await anext(received)
+    await peer.say({"type": "response.created", "response": {"id": "r1", "status": "in_progress"}}, CALL)
+    while not isinstance(await anext(received), ToolUseStreamEvent):
+        pass
+    await peer.sockets[-1].close(1011)
+    complete, lost, back = [await anext(received) for _ in range(3)]
+    assert (complete["type"], complete["stop_reason"]) == ("bidi_response_complete", "interrupted")
+    assert (type(lost.event), type(back.event)) == (Reconnecting, Reconnected)
+    await model.send(ToolResultEvent({"toolUseId": "call_1", "status": "success", "content": [{"text": "sunny"}]}))
+    items = [event["item"] for event in await peer.got("conversation.item.create", 2)]
+    assert [item["type"] for item in items] == ["function_call", "function_call_output"]
+    await received.aclose()
+    await model.stop()
+
+
+async def test_an_ended_session_is_renewed_and_a_slow_tool_answers_the_new_one(peer: Any) -> None:
     model = model_at(peer.url)
     await model.start()
     received = model.receive()
@@ -290,7 +309,7 @@ async def test_a_lost_connection_is_renewed_and_a_slow_tool_answers_the_new_one(
         pass
     use = event["current_tool_use"]
     assert use == {"toolUseId": "call_1", "name": "slow", "input": {"city": "Bonn"}}
-    await peer.sockets[-1].close(1011)
+    await peer.sockets[-1].close(1000)
     with pytest.raises(BidiModelTimeoutError) as lost:
         async for _ in received:
             pass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
 import logging
 from typing import TYPE_CHECKING, Any
@@ -16,12 +15,13 @@ from realtime_voice.errors import (
     AuthenticationError,
     ConfigurationError,
     ConnectError,
-    ConnectionClosed,
+    LocalProtocolError,
     RealtimeError,
     ServerError,
     SessionTimeout,
 )
-from realtime_voice.events import ToolResult
+from realtime_voice.events import Reconnected, Reconnecting, ToolResult
+from realtime_voice.reconnect import ReconnectPolicy
 from realtime_voice.strands import BidiAgent, BidiOpenAIRealtimeModel, BidiSessionEvent
 from realtime_voice.strands import model as model_module
 from strands.bidi.models import AudioCapable, BidiModel, ConnectionTimeoutError, Restartable
@@ -429,7 +429,8 @@ async def test_what_ends_a_run_is_raised_as_it_is(peer: Peer) -> None:
         await asyncio.wait_for(run, 10)
 
 
-async def test_connections_lost_as_soon_as_they_stand_end_the_run(peer: Peer) -> None:
+async def test_connections_lost_as_soon_as_they_stand_end_the_run(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_module, "RECONNECT", ReconnectPolicy(attempts=3, first_wait_s=0.01))
     agent = BidiAgent(model=make(peer))
     run = asyncio.create_task(agent.run(inputs=[], outputs=[]))
     for count in range(1, 5):
@@ -437,21 +438,64 @@ async def test_connections_lost_as_soon_as_they_stand_end_the_run(peer: Peer) ->
         peer.sockets[-1].transport.abort()
     with pytest.raises(RealtimeError):
         await asyncio.wait_for(run, 20)
-    assert len(peer.sockets) <= 4 + len(model_module.CONNECT_WAITS_S)
+    assert len(peer.sockets) == 4
+
+
+async def test_sessions_that_the_server_ends_as_soon_as_they_stand_end_the_run(peer: Peer) -> None:
+    agent = BidiAgent(model=make(peer))
+    run = asyncio.create_task(agent.run(inputs=[], outputs=[]))
+    for count in range(1, 5):
+        await peer.connected(count)
+        await peer.sockets[-1].close(1000)
+    with pytest.raises(RealtimeError):
+        await asyncio.wait_for(run, 20)
+    assert len(peer.sockets) == 4
 
 
 # Renewal
 
 
-async def test_what_is_said_on_a_lost_connection_waits_for_the_next(peer: Peer) -> None:
+async def test_a_lost_connection_costs_nothing_of_what_is_said(peer: Peer) -> None:
+    model = make(peer)
+    await model.start()
+    events = model.receive()
+    try:
+        await take(events, 1)
+        for second in range(3):
+            await model.send(AudioDelta(format="pcm", source={"bytes": bytes([second, 0]) * 24000}))
+        await peer.got("input_audio_buffer.append", 3)
+        await peer.say(
+            created(),
+            {"type": "input_audio_buffer.speech_started", "item_id": "u1", "audio_start_ms": 1500},
+        )
+        assert [event["type"] for event in await take(events, 2)] == ["bidi_response_start", "bidi_transcript_start"]
+        peer.sockets[0].transport.abort()
+        await model.send(AudioDelta(format="pcm", source={"bytes": bytes([3, 0]) * 24000}))
+        await model.send(BidiMessage([TextBlock("Are you there?")]))
+        stop, spoken, lost, back = await take(events, 4)
+        assert stop == BidiResponseStopEvent("r1")
+        assert spoken["type"] == "bidi_transcript_stop"
+        assert (type(lost.event), type(back.event)) == (Reconnecting, Reconnected)
+        appended = await peer.got("input_audio_buffer.append", 3)
+        audio = b"".join(base64.b64decode(event["audio"]) for event in appended)
+        assert audio == bytes([1, 0]) * 12000 + bytes([2, 0]) * 24000 + bytes([3, 0]) * 24000
+        (item,) = await peer.got("conversation.item.create")
+        assert item["item"]["content"] == [{"type": "input_text", "text": "Are you there?"}]
+        assert model.latencies.reconnection.last_s == back.event.incoming_gap_s
+    finally:
+        await events.aclose()
+        await model.stop()
+
+
+async def test_what_is_said_on_a_connection_that_has_ended_waits_for_the_next(peer: Peer) -> None:
     model = make(peer)
     await model.start()
     events = model.receive()
     try:
         await peer.connected(1)
         await take(events, 1)
-        peer.sockets[0].transport.abort()
-        with pytest.raises(ConnectionTimeoutError, match="lost"):
+        await peer.sockets[0].close(1000)
+        with pytest.raises(ConnectionTimeoutError, match="ended"):
             await take(events, 1)
         audio = AudioDelta(format="pcm", source={"bytes": b"\x01\x00" * 480})
         waiting = [
@@ -472,7 +516,7 @@ async def test_what_is_said_on_a_lost_connection_waits_for_the_next(peer: Peer) 
         await model.stop()
 
 
-async def test_what_is_said_on_a_lost_connection_that_nobody_renews(
+async def test_what_is_said_on_a_connection_that_has_ended_and_nobody_renews(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_module, "RENEWAL_S", 0.05)
@@ -481,11 +525,10 @@ async def test_what_is_said_on_a_lost_connection_that_nobody_renews(
     await peer.connected(1)
     session = model.session
     assert session is not None
-    peer.sockets[0].transport.abort()
-    with contextlib.suppress(ConnectionClosed):
-        await session.wait()
+    await peer.sockets[0].close(1000)
+    await session.wait()
     audio = AudioDelta(format="pcm", source={"bytes": bytes(960)})
-    with pytest.raises(ConnectionClosed):
+    with pytest.raises(LocalProtocolError):
         await model.send(audio)
     monkeypatch.setattr(model_module, "RENEWAL_S", 60)
     waiting = asyncio.create_task(model.send(audio))
@@ -567,7 +610,7 @@ async def test_the_limit_of_a_connection(peer: Peer) -> None:
     await model.stop()
 
 
-async def test_a_lost_connection_is_renewed_by_the_agent(peer: Peer) -> None:
+async def test_a_lost_connection_is_replaced_and_the_agent_need_not_know(peer: Peer) -> None:
     agent = BidiAgent(model=make(peer))
     await agent.start()
     events = agent.receive()
@@ -576,6 +619,24 @@ async def test_a_lost_connection_is_renewed_by_the_agent(peer: Peer) -> None:
         await agent.send("Remember this")
         await peer.got("conversation.item.create")
         peer.sockets[0].transport.abort()
+        assert [type(event.event) for event in await take(events, 2)] == [Reconnecting, Reconnected]
+        (item,) = await peer.got("conversation.item.create")
+        assert item["item"]["content"] == [{"type": "input_text", "text": "Remember this"}]
+        await peer.got("response.create")
+    finally:
+        await events.aclose()
+        await agent.stop()
+
+
+async def test_a_session_that_the_server_ended_is_renewed_by_the_agent(peer: Peer) -> None:
+    agent = BidiAgent(model=make(peer))
+    await agent.start()
+    events = agent.receive()
+    try:
+        assert (await take(events, 1))[0]["type"] == "bidi_connection_start"
+        await agent.send("Remember this")
+        await peer.got("conversation.item.create")
+        await peer.sockets[0].close(1000)
         restart, start = await take(events, 2)
         assert restart["type"] == "bidi_connection_restart"
         assert start["type"] == "bidi_connection_start"

@@ -302,6 +302,24 @@ def test_a_failed_transcription_is_told_and_ends_nothing(known: bool) -> None:
     assert run(machine, created()) == [BidiResponseStartEvent("r1")]
 
 
+def test_what_a_lost_connection_leaves_open_is_closed() -> None:
+    machine = translator()
+    speech = {"type": "input_audio_buffer.speech_started", "item_id": "u1", "audio_start_ms": 0}
+    spoken = part("output_audio_transcript.delta", delta="So it")
+    run(machine, speech, created(), part("content_part.added", part={"type": "audio"}), spoken)
+    lost = wire.Reconnecting(reason="gone", attempt=1, wait_s=0.0)
+    assert machine.translate(lost) == [
+        BidiAudioStopEvent("r1:audio:1"),
+        BidiTranscriptStopEvent("assistant", "r1"),
+        BidiResponseStopEvent("r1"),
+        BidiTranscriptStopEvent("user", "u1"),
+        BidiSessionEvent(lost),
+    ]
+    assert not machine.active_responses
+    assert machine.translate(lost) == [BidiSessionEvent(lost)]
+    assert run(machine, done()) == []
+
+
 def test_tool_calls_and_notices() -> None:
     machine = translator()
     call = wire.ToolCall(call_id="c1", name="calculator", arguments={"expression": "2+2"})
