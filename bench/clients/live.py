@@ -37,8 +37,9 @@ class Sessions:
         for client in self._clients:
             await client.start(url)
         begin = asyncio.get_running_loop().time()
+        apart = (world.CYCLE_S + world.BLOCK_MS / 1000) / count  # in the conversation, and between two blocks
         self._tasks = [
-            asyncio.create_task(client.converse(self._heard, begin + index * world.CYCLE_S / count))
+            asyncio.create_task(client.converse(self._heard, begin + index * apart))
             for index, client in enumerate(self._clients)
         ]
 
@@ -61,8 +62,7 @@ class Sessions:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         async with asyncio.timeout(CLOSE_S):
-            for client in self._clients:
-                await client.stop()
+            await asyncio.gather(*[client.stop() for client in self._clients])
 
 
 async def serve(name: str, folder: Path, answers: int) -> None:
