@@ -42,7 +42,6 @@ class PushAudioIO(EngineAudioIO):
             self.overruns += memoryview(pcm).nbytes
             return
         self._capture(pcm if self.channels == 1 else samples.mix_down(pcm, self.channels))
-        self.playout.pump()
         if self._has_news:
             self._wake()
 
