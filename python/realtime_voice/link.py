@@ -163,6 +163,11 @@ class Link:
         self._move("end")
         self._current.outgoing.end()
 
+    def unheard(self) -> bytes:
+        """Return the user's audio that is in no turn yet, as far as it is kept; bare, in the wire's format."""
+        needed = self.protocol.needed_from(self._current.delivered)
+        return self._uplink.audio(max(needed, self._uplink.start), self._uplink.end) or b""
+
     # --- connections ---
 
     async def connect(self, group: asyncio.TaskGroup) -> None:

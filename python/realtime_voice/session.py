@@ -737,6 +737,13 @@ class Session:
         """Started and not ended."""
         return self._runner is not None and not self._is_over.is_set()
 
+    def unheard_audio(self) -> bytes:
+        """Return the user's audio that is in no turn yet, at most 30 s of it: what another session would have to hear.
+
+        Bare, in the wire's format.
+        """
+        return self._link.unheard()
+
     def conversation(self) -> list[ev.Item]:
         """Return what was said so far, in order, as texts; of interrupted items what was heard."""
         return self.protocol.conversation.items()

@@ -30,8 +30,8 @@ class ToWire:
     """
 
     def __init__(self, rate: int, channels: int, wire: Wire) -> None:
+        self.wire = wire
         self._channels = channels
-        self._wire = wire
         self._resampler = None if rate == wire.rate else Resampler(rate, wire.rate)
         self._from_g711 = None if wire.rate == G711_RATE else Resampler(G711_RATE, wire.rate)
 
@@ -46,7 +46,7 @@ class ToWire:
             ValueError: Another encoding, or PCM that is cut within a sample.
         """
         if encoding in _DECODE:
-            if encoding == self._wire.encoding:
+            if encoding == self.wire.encoding:
                 return audio
             samples = _DECODE[encoding](audio)
             resampler = self._from_g711
@@ -57,7 +57,7 @@ class ToWire:
             raise ValueError(f"audio format {encoding!r} is not supported: send 'pcm', 'pcmu' or 'pcma'")
         if resampler is not None:
             samples = resampler.process(samples)
-        encode = _ENCODE.get(self._wire.encoding)
+        encode = _ENCODE.get(self.wire.encoding)
         return samples if encode is None else encode(samples)
 
 

@@ -252,6 +252,7 @@ class RealtimeModel(ABC):
         """Tells the same to OpenTelemetry."""
         self._connection: Connection | None = None
         self._standing = asyncio.Event()  # the present connection is not known to have ended
+        self._left: Connection | None = None  # stopped, to be renewed
         self._connections = 0
         self._ended: tuple[float, str] | None = None  # when the present connection ended without us, and why
         self._audio_sent_at: float | None = None
@@ -338,7 +339,7 @@ class RealtimeModel(ABC):
             raise RuntimeError("model already started | call stop before starting again")
         self._forget_calls()
         self._losses = self._connections = 0
-        self._ended = self._audio_sent_at = self._change = None
+        self._ended = self._audio_sent_at = self._change = self._left = None
         self._standing = asyncio.Event()
         self.latencies = Latencies()
         self._connection = await self._open(system_prompt, tools, messages)
@@ -347,17 +348,19 @@ class RealtimeModel(ABC):
     async def _renew(self, system_prompt: str | None, tools: list[Any] | None, messages: Iterable[Any] | None) -> None:
         """Replace the connection by a new one that knows the conversation; the old one ends once the new one stands.
 
-        Raises RealtimeError when the new connection failed; the old one is closed too.
+        What the user is saying is sent again. Raises RealtimeError when the new connection failed; the old one is
+        closed too.
         """
-        old = self._connection
+        old = self._connection or self._left
         try:
             new, attempts = await self._reopen(system_prompt, tools, messages)
         except BaseException:
             await self.stop()
             raise
-        self._connection = new
+        replayed = await self._replay(old, new)
+        self._connection, self._left = new, None
         self._standing.set()
-        self._change = self._changed(new, attempts)
+        self._change = self._changed(new, attempts, replayed)
         self.latencies.add(self._change)
         try:
             await new.session.send_item(
@@ -368,7 +371,15 @@ class RealtimeModel(ABC):
         if old is not None:
             await old.session.stop()
 
-    def _changed(self, new: Connection, attempts: int) -> Renewed | Reconnected:
+    async def _replay(self, old: Connection | None, new: Connection) -> int:
+        """Let a new connection hear what the user has not yet finished to say; returns its samples."""
+        if old is None or old.to_wire.wire != new.to_wire.wire or not (audio := old.session.unheard_audio()):
+            return 0
+        with contextlib.suppress(RealtimeError):  # whoever reads the connection finds out why
+            await new.session.send_audio(audio)
+        return len(audio) // (2 if new.to_wire.wire.encoding == "pcm" else 1)
+
+    def _changed(self, new: Connection, attempts: int, replayed: int) -> Renewed | Reconnected:
         """Return how long the change of connections was felt."""
         now = asyncio.get_running_loop().time()
         ended, self._ended = self._ended, None
@@ -379,7 +390,7 @@ class RealtimeModel(ABC):
             reason="" if ended is None else ended[1],
             incoming_gap_s=0.0 if ended is None else now - ended[0],
             outgoing_gap_s=0.0 if self._audio_sent_at is None else now - self._audio_sent_at,
-            replayed_samples=0,
+            replayed_samples=replayed,
             lost_samples=0,
             items=len(new.history),
         )

@@ -86,10 +86,10 @@ class BidiOpenAIRealtimeModel(RealtimeModel):
         if not self._renewing:
             await super().stop()
             return
-        connection, self._connection = self._connection, None
         self._standing.clear()
-        if connection is not None:
-            await connection.session.stop()
+        if self._connection is not None:
+            self._left, self._connection = self._connection, None
+            await self._left.session.stop()
 
     def _translator(self, converter: FromWire, *, transcription: bool) -> Translator:
         del transcription  # what is not asked for does not come

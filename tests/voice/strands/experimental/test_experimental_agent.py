@@ -309,6 +309,9 @@ async def test_an_ended_session_is_renewed_and_a_slow_tool_answers_the_new_one(p
         pass
     use = event["current_tool_use"]
     assert use == {"toolUseId": "call_1", "name": "slow", "input": {"city": "Bonn"}}
+    audio = base64.b64encode(b"\x01\x00" * 2400).decode()
+    await model.send(BidiAudioInputEvent(audio=audio, format="pcm", sample_rate=24000, channels=1))
+    await peer.got("input_audio_buffer.append")
     await peer.sockets[-1].close(1000)
     with pytest.raises(BidiModelTimeoutError) as lost:
         async for _ in received:
@@ -317,6 +320,7 @@ async def test_an_ended_session_is_renewed_and_a_slow_tool_answers_the_new_one(p
     await model.stop()
     await model.start("Be brief.", [], messages, **lost.value.restart_config)
     await peer.connected(2)
+    assert (await peer.got("input_audio_buffer.append"))[0]["audio"] == audio  # of a turn that had not ended
     await model.send(ToolResultEvent({"toolUseId": "call_1", "status": "success", "content": [{"text": "sunny"}]}))
     items = [event["item"] for event in await peer.got("conversation.item.create", 4)]
     assert [item["type"] for item in items] == ["message", "function_call", "message", "function_call_output"]

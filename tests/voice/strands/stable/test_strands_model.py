@@ -20,7 +20,7 @@ from realtime_voice.errors import (
     ServerError,
     SessionTimeout,
 )
-from realtime_voice.events import Reconnected, Reconnecting, ToolResult
+from realtime_voice.events import Reconnected, Reconnecting, Renewed, ToolResult
 from realtime_voice.reconnect import ReconnectPolicy
 from realtime_voice.strands import BidiAgent, BidiOpenAIRealtimeModel, BidiSessionEvent
 from realtime_voice.strands import model as model_module
@@ -485,6 +485,34 @@ async def test_a_lost_connection_costs_nothing_of_what_is_said(peer: Peer) -> No
     finally:
         await events.aclose()
         await model.stop()
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["by plan", "by the server"])
+async def test_what_the_user_is_saying_goes_over_a_renewal(peer: Peer, ended: bool) -> None:
+    model = make(peer)
+    await model.start()
+    events = model.receive()
+    try:
+        await take(events, 1)
+        for second in range(3):
+            await model.send(AudioDelta(format="pcm", source={"bytes": bytes([second, 0]) * 24000}))
+        await peer.got("input_audio_buffer.append", 3)
+        await peer.say({"type": "input_audio_buffer.speech_started", "item_id": "u1", "audio_start_ms": 1500})
+        await take(events, 1)
+        if ended:
+            await peer.sockets[0].close(1000)
+            with pytest.raises(ConnectionTimeoutError):
+                await take(events, 1)
+        await model.restart()
+        renewed = model.receive()
+        change = (await take(renewed, 2))[1].event
+        await renewed.aclose()
+        assert (type(change), change.replayed_samples) == (Reconnected if ended else Renewed, 36000)
+        (append,) = await peer.got("input_audio_buffer.append")
+        assert base64.b64decode(append["audio"]) == bytes([1, 0]) * 12000 + bytes([2, 0]) * 24000
+    finally:
+        await model.stop()
+        await events.aclose()
 
 
 async def test_what_is_said_on_a_connection_that_has_ended_waits_for_the_next(peer: Peer) -> None:
