@@ -78,6 +78,9 @@ class _Adapter:
         self._socket = socket
         self.received_bytes = 0
 
+    def listen(self, listener: Callable[[bytes], bool]) -> None:
+        self._socket.listener = listener
+
     def send_now(self, message: bytes) -> bool:
         self._socket.take(message)
         return True

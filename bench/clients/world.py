@@ -17,7 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
 RATE = 24000
 BLOCK_MS = 20
@@ -72,6 +72,8 @@ class Socket:
     def __init__(self) -> None:
         self.appended = 0
         """Bytes of append messages handed over."""
+        self.listener: Callable[[str | bytes], bool] | None = None
+        """Who takes messages as they arrive, and not by `recv`."""
         self._incoming: deque[str | bytes] = deque()
         self._arrived = asyncio.Event()
         self._sent: asyncio.Future[None] | None = None
@@ -100,8 +102,10 @@ class Socket:
         self.hand([json.dumps(event)])
 
     def hand(self, messages: list[str | bytes]) -> None:
-        self._incoming.extend(messages)
-        self._arrived.set()
+        for message in messages:
+            if self._incoming or self.listener is None or not self.listener(message):
+                self._incoming.append(message)
+                self._arrived.set()
 
     async def recv(self, **_: object) -> str | bytes:
         while not self._incoming:

@@ -11,7 +11,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket_connect
 from websockets.exceptions import ConnectionClosed as WebSocketClosed
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, ProxyError
-from websockets.protocol import State
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event, State
 
 from realtime_voice.errors import AuthenticationError, ConnectError, ConnectionClosed
 
@@ -83,13 +84,23 @@ class _connect(websocket_connect):  # noqa: N801  it is called as the function t
 
 
 class _Connection(ClientConnection):
-    """The library's, counting what arrives, and sending without a turn of the event loop where that need not wait."""
+    """The library's, counting what arrives, and without a turn of the event loop between it and us where none waits."""
 
     received_bytes = 0
+    waiting = 0
+    """Messages that have begun to arrive and that `recv` has not returned."""
+    listener: Callable[[bytes], bool] | None = None
 
     def data_received(self, data: bytes) -> None:
         self.received_bytes += len(data)
         super().data_received(data)
+
+    def process_event(self, event: Event) -> None:
+        if isinstance(event, Frame) and event.opcode in {Opcode.TEXT, Opcode.BINARY}:
+            if event.fin and not self.waiting and self.listener is not None and self.listener(bytes(event.data)):
+                return
+            self.waiting += 1
+        super().process_event(event)
 
     def send_now(self, message: bytes) -> bool:
         if self.protocol.state is not State.OPEN or self.paused:
@@ -116,12 +127,24 @@ class Socket:
         """Bytes sent that the system has not taken yet."""
         return self._connection.transport.get_write_buffer_size()
 
+    def listen(self, listener: Callable[[bytes], bool]) -> None:
+        """Hand over messages in the turn of the event loop that reads them.
+
+        What `listener` does not want now (False) waits for `receive`, and so does all that comes before it was fetched.
+        """
+        self._connection.listener = listener
+
     async def receive(self) -> bytes:
-        """Wait for the next message. Raises ConnectionClosed when there will be none. Cancelling loses nothing."""
+        """Wait for the next message that no listener has taken; safe to cancel.
+
+        Raises ConnectionClosed when there will be none.
+        """
         try:
-            return await self._connection.recv(decode=False)
+            message = await self._connection.recv(decode=False)
         except WebSocketClosed as closed:
             raise _closed(closed) from None
+        self._connection.waiting -= 1
+        return message
 
     def send_now(self, message: bytes) -> bool:
         """Send one text message (UTF-8) if that need not wait; False: it was not sent, and `send` knows why."""
@@ -147,6 +170,7 @@ class Socket:
 
     async def close(self) -> None:
         """Close within CLOSE_TIMEOUT_S, whatever the peer does; more calls do nothing."""
+        self._connection.listener = None
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._connection.close()

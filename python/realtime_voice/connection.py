@@ -13,6 +13,8 @@ from realtime_voice.queues import MessageQueue
 from realtime_voice.states import SessionState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from realtime_voice._socket import Socket
     from realtime_voice.endpoint import Endpoint
     from realtime_voice.protocol import ClientProtocol
@@ -52,6 +54,7 @@ class Connection:
         self._socket: Socket | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_retired = False
+        self._failure: Exception | None = None
         self._is_settled = asyncio.Event()  # configured, or not to be
         self._is_lost = asyncio.Event()
         self._received_bytes = self._unsent_bytes = 0
@@ -116,21 +119,44 @@ class Connection:
 
     # --- receiving ---
 
-    async def receive(self) -> bytes:
-        """Wait for the next message, passing over one that repeats the last. Raises RealtimeError at the end."""
-        while True:
+    def listen(self, take: Callable[[bytes], bool]) -> None:
+        """Have messages taken as they arrive; what is not taken (False) waits for `receive`.
+
+        That also raises what `take` does.
+        """
+
+        def listener(message: bytes) -> bool:
+            if self.is_lost:
+                return True
             try:
-                message = await self._opened.receive()
-            except ConnectionClosed as closed:
-                if closed.code == 3000:
-                    reason = closed.reason or "the server refused the key"
-                    raise AuthenticationError(reason, "invalid_api_key") from None
-                raise
-            self.silent_s = 0.0
-            if message != self._last or not self._ids_differ(message):
-                self._earlier, self._last = self._last, message
-                return message
+                return take(message)
+            except Exception as failure:  # noqa: BLE001  told by `receive`, which its return value wakes
+                self._failure = failure
+                return False
+
+        self._opened.listen(listener)
+
+    async def receive(self) -> bytes:
+        """Wait for the next message that was not taken as it arrived. Raises RealtimeError at the end."""
+        try:
+            message = await self._opened.receive()
+        except ConnectionClosed as closed:
+            if closed.code == 3000:
+                reason = closed.reason or "the server refused the key"
+                raise AuthenticationError(reason, "invalid_api_key") from None
+            raise
+        if self._failure is not None:
+            raise self._failure
+        return message
+
+    def is_news(self, message: bytes) -> bool:
+        """Note that a message has come. False: it repeats the last, and is to be passed over."""
+        self.silent_s = 0.0
+        if message == self._last and self._ids_differ(message):
             self.duplicates += 1
+            return False
+        self._earlier, self._last = self._last, message
+        return True
 
     def _ids_differ(self, message: bytes) -> bool:
         """Whether the server gives each event an id of its own, so that a message that is repeated came twice."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import secrets
 import time
@@ -72,6 +73,8 @@ class Owner:
 
     receive: Callable[[bytes], None]
     """Takes a message of the present connection."""
+    has_room: Callable[[], bool]
+    """`room` would not wait."""
     room: Callable[[], Awaitable[None]]
     """Waits while the application or the speaker has too much already."""
     tell: Callable[[Event], None]
@@ -335,10 +338,9 @@ class Link:
         """Read a connection until it ends, with its writer beside, and close it."""
         writer = asyncio.create_task(connection.write_all(), name="realtime write")
         try:
+            connection.listen(functools.partial(self._listen, connection))
             while not connection.is_lost:
-                message = await connection.receive()
-                connection.alive_at = self.clock.time()
-                self._receive(connection, message)
+                self._receive(connection, await connection.receive())
                 if connection is self._current:
                     connection.is_reading = False
                     await self._owner.room()
@@ -349,8 +351,18 @@ class Link:
             writer.cancel()
             await connection.close()
 
+    def _listen(self, connection: Connection, message: bytes) -> bool:
+        """Take a message in the turn of the event loop that reads it, unless there is too much already."""
+        if connection is self._current and not self._owner.has_room():
+            return False
+        self._receive(connection, message)
+        return True
+
     def _receive(self, connection: Connection, message: bytes) -> None:
         """Take a message; of a connection that is not the present one only its protocol hears."""
+        connection.alive_at = self.clock.time()
+        if not connection.is_news(message):
+            return
         protocol = connection.protocol
         try:
             if connection is self._current:

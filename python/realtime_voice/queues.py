@@ -53,9 +53,14 @@ class EventQueue(Generic[T]):
         self._taken.set()
         return event
 
+    @property
+    def has_room(self) -> bool:
+        """`room` would not wait."""
+        return not self._has_reader or self._is_over or len(self._events) < EVENTS_KEPT
+
     async def room(self) -> None:
         """Wait until a reader has taken enough; not for a reader that takes none for SLOW_READER_S."""
-        while self._has_reader and not self._is_over and len(self._events) >= EVENTS_KEPT:
+        while not self.has_room:
             self._taken.clear()
             try:
                 async with asyncio.timeout(SLOW_READER_S):

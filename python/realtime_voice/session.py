@@ -269,6 +269,7 @@ class Session:
             ),
             owner=Owner(
                 receive=self._receive,
+                has_room=self._has_room,
                 room=self._room,
                 tell=self._tell,
                 end_item=self._end_item,
@@ -890,6 +891,9 @@ class Session:
         self._take_audio_events()  # a cut that the device made came before the message, maybe seconds
         for event in self._read(message):
             self._handle(event)
+
+    def _has_room(self) -> bool:
+        return self._events.has_room and not (self._playout is not None and self._playout.full)
 
     async def _room(self) -> None:
         """Wait while the application or the speaker has too much already."""

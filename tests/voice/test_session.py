@@ -535,6 +535,52 @@ async def test_a_chunk_leaves_in_the_turn_of_the_loop_in_which_it_was_heard(
         assert len((await peer.expect("input_audio_buffer.append"))["audio"]) == 1280
 
 
+async def test_a_message_is_heard_in_the_turn_of_the_loop_that_read_it(
+    peer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_session(peer) as session:
+        await session.send_text("Hello", respond=False)
+        await until(lambda: session._link._current._socket._connection.waiting == 0)  # what came before
+        fetched, receive = [], Socket.receive
+
+        async def spy(socket: Socket) -> bytes:
+            fetched.append(message := await receive(socket))
+            return message
+
+        monkeypatch.setattr(Socket, "receive", spy)
+        await peer.added({"id": "item_x", "type": "message", "role": "user", "content": []})
+        await next_event(session, ev.ConversationItemDone)
+        assert fetched == []
+
+
+async def test_what_the_application_has_no_room_for_waits_and_keeps_its_order(
+    peer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime_voice.queues.EVENTS_KEPT", 5)
+    async with open_session(peer) as session:
+        await anext(session)  # somebody reads
+        for number in range(60):
+            await peer.send("conversation.item.deleted", item_id=f"item_{number}")
+        await until(lambda: session._link._current._socket._connection.waiting > 10)
+        assert len(session._events) <= 10
+        seen = [(await next_event(session, ev.ConversationItemDeleted)).item_id for _ in range(60)]
+    assert seen == [f"item_{number}" for number in range(60)]
+
+
+async def test_a_failure_of_ours_while_a_message_is_heard_ends_the_session_with_it(
+    peer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_session(peer) as session:
+
+        def fail(*_: Any) -> None:
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(session._link, "_receive", fail)
+        await peer.send("conversation.item.deleted", item_id="item_1")
+        with pytest.raises(RuntimeError, match="a bug"):
+            await asyncio.wait_for(session.wait(), 10)
+
+
 async def test_messages_keep_their_order_around_a_peer_that_takes_none_for_a_while(
     peer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
