@@ -124,8 +124,8 @@ class Client:
             self._sessions = [await self._open(self._live, url)]
             return
         self._clock = Clock()
-        self._microphone = VirtualAudioIO(rate=RATE, clock=self._clock, chunk_ms=BLOCK_MS)
-        self._speaker = PushAudioIO(rate=RATE, chunk_ms=BLOCK_MS)
+        self._microphone = VirtualAudioIO(rate=RATE, clock=self._clock, quiet_chunk_ms=BLOCK_MS)
+        self._speaker = PushAudioIO(rate=RATE, quiet_chunk_ms=BLOCK_MS)
         self._sockets = Socket(), Socket()
         self._sessions = [
             await self._open_on(self._microphone, self._sockets[0]),

@@ -99,7 +99,8 @@ class Socket:
         return self._sent
 
     def say(self, event: dict[str, object]) -> None:
-        self.hand([json.dumps(event)])
+        self._incoming.append(json.dumps(event))
+        self._arrived.set()
 
     def hand(self, messages: list[str | bytes]) -> None:
         for message in messages:
