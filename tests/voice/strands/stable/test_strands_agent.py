@@ -6,10 +6,16 @@ from typing import Any
 
 import pytest
 from realtime_voice.audio import PlayoutDrained
-from realtime_voice.events import Interrupted, TurnLatency
+from realtime_voice.events import Interrupted, Reconnected, TurnLatency
 from realtime_voice.strands import stop_conversation
 from strands import ToolContext, tool
-from strands.bidi.types import BidiAudioDeltaEvent, BidiBargeInEvent, BidiConnectionStopEvent
+from strands.bidi.types import (
+    BidiAudioDeltaEvent,
+    BidiBargeInEvent,
+    BidiConnectionStopEvent,
+    BidiResponseStartEvent,
+    BidiResponseStopEvent,
+)
 from strands_tools import stop
 
 MS_PER_CHARACTER = 20  # of the fixture's voice
@@ -89,6 +95,24 @@ async def test_an_answer_on_its_way_can_be_interrupted(conversation: Any, pace: 
         await talk.outputs.until(lambda: len(talk.outputs.said("assistant")) == 2)
         assert len(talk.outputs.of(BidiBargeInEvent)) == 1
         assert len(talk.outputs.of(Interrupted)) == 1
+
+
+async def test_an_answer_that_broke_off_goes_on(conversation: Any) -> None:
+    async with conversation("tell me a story", "hello", tools=[multiply], pace=4.0) as talk:
+        talk.say_something()
+        await talk.outputs.until(lambda: len(talk.outputs.of(BidiAudioDeltaEvent)) > 5)
+        talk.model.session._link._current._opened._connection.transport.abort()
+        await talk.outputs.until(lambda: len(talk.outputs.of(BidiResponseStopEvent)) == 2)
+        assert len(talk.outputs.of(Reconnected)) == 1
+        broken, whole = talk.outputs.said("assistant")
+        assert whole.startswith(broken)
+        assert whole.endswith("the end of the story.")
+        talk.say_something()
+        await talk.outputs.until(lambda: len(talk.outputs.said("assistant")) == 3)
+        assert talk.outputs.said("user") == ["tell me a story", "hello"]
+        responses = [talk.outputs.of(kind) for kind in (BidiResponseStartEvent, BidiResponseStopEvent)]
+        started, stopped = ([event.response_id for event in events] for events in responses)
+        assert stopped == started[: len(stopped)]
 
 
 @pytest.mark.parametrize("ending", [stop, finish], ids=["strands_tools.stop", "agent.cancel"])
