@@ -1,12 +1,13 @@
 """Ratios against the peers: one table, one plot, one JSON, out of the passes that pytest-benchmark wrote.
 
-    python bench/report.py build/bench
+    python bench/report.py build/bench [--docs docs/]
 
-Reads `pass-*.json` in that folder. Within one pass everything ran in one process, so a ratio of two
-medians of the same pass is fair to both; over the passes, which interleave ours and the peers'
-turns, the middle ratio counts and the extremes are shown. Writes `ratios.json` and `ratios.svg`.
+Reads `pass-*.json` in that folder; with --docs the README's picture is made anew, too. Within one pass everything ran
+in one process, so a ratio of two medians of the same pass is fair to both; over the passes, which interleave ours and
+the peers' turns, the middle ratio counts and the extremes are shown. Writes `ratios.json` and `ratios.svg`.
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -15,6 +16,21 @@ from statistics import median
 from chart import COLOURS, Axis, escape
 
 OURS = "ours"
+SHOWN = [
+    ("frame 20 ms", "ours", "json_base64", "frame 20 ms of microphone", "json + base64"),
+    ("frame 20 ms", "ours", "fstring_pybase64", "", "f-string + pybase64"),
+    ("delta 200 ms", "ours", "json_base64", "200 ms of answer into the ring", "json + base64"),
+    ("delta 200 ms", "ours", "orjson_pybase64", "", "orjson + pybase64"),
+    ("ring 20 ms", "ours", "strands_audio_buffer", "20 ms into a ring and out", "strands AudioBuffer"),
+    ("resample 48000 -> 24000", "ours_fast", "soxr_hq", "resample 48 to 24 kHz, live", "soxr HQ"),
+    ("resample 44100 -> 24000", "ours_fast", "soxr_hq", "resample 44.1 to 24 kHz, live", "soxr HQ"),
+    ("speech detection, light, 10 s", "ours_light", "webrtcvad", "light speech detector", "webrtcvad"),
+    ("speech detection, neural, 10 s", "ours_neural", "pysilero", "Silero network", "pysilero"),
+    ("whole client up", "ours", "strands_agent", "whole client, up", "Strands agent"),
+    ("whole client down, 20 ms deltas", "ours", "strands_agent", "whole client, down, 20 ms deltas", "Strands agent"),
+    ("whole client down, 20 ms deltas", "ours", "pipecat_pipeline", "", "pipecat"),
+]
+"""The README's picture: group, ours, peer, what is done, by what."""
 
 
 def label_of(name: str, group: list[str]) -> str:
@@ -111,8 +127,39 @@ def plot(rows: list[dict]) -> str:
     return "\n".join([*out, "</svg>\n"])
 
 
+def picture(rows: list[dict]) -> str:
+    """A bar for each of SHOWN, as long as the peer takes while ours takes 1, on a logarithmic scale."""
+    found = {(row["group"], row["ours"]): row["peers"] for row in rows}
+    axis = Axis("", 1, 100, [1, 2, 5, 10, 20, 50, 100], logarithmic=True)
+    width, step = 480, 26
+    height = step * len(SHOWN)
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-220 -40 {width + 380} {height + 50}" font-size="12">',
+        f'<rect x="-220" y="-40" width="{width + 380}" height="{height + 50}" fill="white"/>',
+        f'<text x="{width / 2}" y="-24" text-anchor="middle">time it takes elsewhere, here 1</text>',
+    ]
+    for tick in axis.ticks:
+        left = axis.place(tick) * width
+        out.append(
+            f'<line x1="{left:.1f}" x2="{left:.1f}" y1="0" y2="{height}" stroke="#ddd"/>'
+            f'<text x="{left:.1f}" y="-6" text-anchor="middle" fill="#666">{tick:g}</text>'
+        )
+    for index, (group, ours, peer, what, way) in enumerate(SHOWN):
+        ratio, top = found[group, ours][peer]["ratio"], step * index
+        out.append(
+            f'<text x="-8" y="{top + 17}" text-anchor="end">{escape(what)}</text>'
+            f'<rect x="0" y="{top + 5}" width="{axis.place(ratio) * width:.1f}" height="16" fill="{COLOURS[0]}"/>'
+            f'<text x="{axis.place(ratio) * width + 6:.1f}" y="{top + 17}">{ratio:.2g} times: {escape(way)}</text>'
+        )
+    return "\n".join([*out, "</svg>\n"])
+
+
 def main() -> None:
-    folder = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--docs", type=Path, help="make the README's picture there")
+    options = parser.parse_args()
+    folder = options.folder
     paths = sorted(folder.glob("pass-*.json"))
     if not paths:
         sys.exit(f"no pass-*.json in {folder}: run `make bench`")
@@ -124,6 +171,8 @@ def main() -> None:
     print(f"{report['machine']}, Python {report['python']}, medians, {len(paths)} passes\n")
     print(table(rows))
     print(f"\n{folder / 'ratios.svg'}, {folder / 'ratios.json'}")
+    if options.docs:
+        (options.docs / "costs.svg").write_text(picture(rows))
 
 
 if __name__ == "__main__":
