@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+RATE: Final = 24000  # any: options are checked with it
 RING_SECONDS: Final = 10
 CHUNKS_WAITING: Final = 1000
 QUIET_CHUNK_MS: Final = 100
@@ -60,6 +61,8 @@ class CaptureOptions(EchoOptions, GateOptions, BargeInOptions, total=False):
 class EngineAudioIO(ABC):
     """The part of an `AudioIO` that does not depend on where audio comes from and goes to.
 
+    Options that it does not have raise TypeError, values that cannot be ValueError.
+
     A subclass opens its source in `_open`, which calls `_assemble`, hands captured audio to
     `_capture`, and calls `_wake` whenever a session may find something new.
     """
@@ -74,7 +77,10 @@ class EngineAudioIO(ABC):
         self._record = record
         self._given_clock = clock
         self._speed = 1.0
+        if unknown := gate.keys() - GateOptions.__annotations__:
+            raise TypeError(f"{type(self).__name__} has no option {min(unknown)!r}")
         gate.setdefault("quiet_chunk_ms", max(QUIET_CHUNK_MS, gate.get("chunk_ms", 0)))
+        Gate(RATE, **gate)
         self._gate_options = gate
         self._has_open_speaker = False  # that its microphone may hear
         self._muted = False

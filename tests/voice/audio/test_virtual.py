@@ -8,6 +8,7 @@ import wave
 import numpy as np
 import pytest
 from realtime_voice.audio import (
+    DeviceAudioIO,
     FileAudioIO,
     PlayoutDrained,
     PlayoutStarted,
@@ -421,3 +422,13 @@ def test_wrong_formats_are_refused():
         VirtualAudioIO(rate=1000)
     with pytest.raises(ValueError, match="channels"):
         PushAudioIO(channels=3)
+
+
+@pytest.mark.parametrize("kind", [VirtualAudioIO, PushAudioIO, DeviceAudioIO])
+def test_options_are_checked_when_they_are_given(kind):
+    with pytest.raises(TypeError, match=f"{kind.__name__} has no option 'pre_rol_ms'"):
+        kind(pre_rol_ms=300)
+    with pytest.raises(ValueError, match="pre_roll_ms must be 0 to 5000, got 9000"):
+        kind(pre_roll_ms=9000)
+    with pytest.raises(ValueError, match="mode must be"):
+        kind(mode="half")
