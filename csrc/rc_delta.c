@@ -59,20 +59,30 @@ static inline const char *read_key(rc_json *json, const char *at, key_name *name
 }
 
 /* What is known of a message before its end is reached. Keys that matter in a delta may stand
- * before the type and mean something else in other messages, so what is wrong with them counts
- * only once the type is known. */
+ * before the type and mean something else in other messages, or be given again, so what is wrong
+ * with them counts only at the end. */
 typedef struct {
     rc_delta delta;
     int is_delta;
     int is_other;
     int has_audio;
-    rc_text_error misfit; /* the first; none when reason is NULL */
+    rc_text_error misfits[CONTENT_INDEX + 1]; /* of each key where it stood last; none when reason is NULL */
 } findings;
 
-static void note_misfit(const rc_json *json, findings *found, const char *at, const char *reason)
+static rc_text_error misfit(const rc_json *json, const char *at, const char *reason)
 {
-    if (found->misfit.reason == NULL)
-        found->misfit = (rc_text_error){(size_t)(at - json->start), reason};
+    return (rc_text_error){(size_t)(at - json->start), reason};
+}
+
+static rc_text_error first_misfit(const findings *found)
+{
+    rc_text_error first = {0, NULL};
+    for (int key = TYPE; key <= CONTENT_INDEX; key++) {
+        rc_text_error other = found->misfits[key];
+        if (other.reason != NULL && (first.reason == NULL || other.offset < first.offset))
+            first = other;
+    }
+    return first;
 }
 
 /* The audio is expected to be long, and base64, which is checked when it is decoded: its end is the
@@ -81,7 +91,7 @@ static const char *read_audio(rc_json *json, const char *at, findings *found)
 {
     found->has_audio = rc_json_peek(json, at) == '"';
     if (!found->has_audio) {
-        note_misfit(json, found, at, "expected a string of base64");
+        found->misfits[DELTA] = misfit(json, at, "expected a string of base64");
         return rc_json_value(json, at);
     }
     const char *from = at + 1;
@@ -93,17 +103,17 @@ static const char *read_audio(rc_json *json, const char *at, findings *found)
 }
 
 /* null counts as left out */
-static const char *read_id(rc_json *json, const char *at, findings *found, rc_json_text *id)
+static const char *read_id(rc_json *json, const char *at, rc_json_text *id, rc_text_error *wrong)
 {
     if (rc_json_peek(json, at) == '"')
         return rc_json_string(json, at, id);
     id->length = 0;
     if (rc_json_peek(json, at) != 'n')
-        note_misfit(json, found, at, "expected a string");
+        *wrong = misfit(json, at, "expected a string");
     return rc_json_value(json, at);
 }
 
-static const char *read_index(rc_json *json, const char *at, findings *found, uint32_t *index)
+static const char *read_index(rc_json *json, const char *at, uint32_t *index, rc_text_error *wrong)
 {
     const char *end = rc_json_value(json, at);
     uint64_t value = 0;
@@ -113,7 +123,7 @@ static const char *read_index(rc_json *json, const char *at, findings *found, ui
     for (const char *digit = at; digit < end; digit++) {
         value = value * 10 + (uint64_t)(*digit - '0');
         if (*digit < '0' || *digit > '9' || value > INT32_MAX) {
-            note_misfit(json, found, at, "expected a whole number from 0 to 2147483647");
+            *wrong = misfit(json, at, "expected a whole number from 0 to 2147483647");
             return end;
         }
     }
@@ -130,6 +140,7 @@ static const char *read_type(rc_json *json, const char *at, findings *found)
 {
     char plain[6 * 27]; /* every character of the longer type as \u0000 */
     rc_json_text type;
+    found->is_delta = 0;
     if (rc_json_peek(json, at) != '"')
         return rc_json_value(json, at);
     at = rc_json_string(json, at, &type);
@@ -148,19 +159,21 @@ static const char *read_member(rc_json *json, const char *at, findings *found)
     at = read_key(json, rc_json_skip_space(json, at), &key);
     if (at == NULL)
         return NULL;
+    rc_text_error *wrong = &found->misfits[key];
+    wrong->reason = NULL;
     switch (key) {
     case TYPE:
         return read_type(json, at, found);
     case DELTA:
         return read_audio(json, at, found);
     case ITEM_ID:
-        return read_id(json, at, found, &found->delta.item_id);
+        return read_id(json, at, &found->delta.item_id, wrong);
     case RESPONSE_ID:
-        return read_id(json, at, found, &found->delta.response_id);
+        return read_id(json, at, &found->delta.response_id, wrong);
     case OUTPUT_INDEX:
-        return read_index(json, at, found, &found->delta.output_index);
+        return read_index(json, at, &found->delta.output_index, wrong);
     case CONTENT_INDEX:
-        return read_index(json, at, found, &found->delta.content_index);
+        return read_index(json, at, &found->delta.content_index, wrong);
     default:
         return rc_json_value(json, at);
     }
@@ -191,7 +204,7 @@ int rc_delta_find(rc_delta *delta, const char *message, size_t length, rc_text_e
 {
     rc_json json = {message, message + length, error, 0};
     rc_json_text nothing = {message, 0};
-    findings found = {{nothing, nothing, nothing, 0, 0}, 0, 0, 0, {0, NULL}};
+    findings found = {.delta = {nothing, nothing, nothing, 0, 0}};
     const char *end = read_message(&json, &found);
     if (end == NULL)
         return RC_EDATA;
@@ -202,8 +215,9 @@ int rc_delta_find(rc_delta *delta, const char *message, size_t length, rc_text_e
         return refuse(error, (size_t)(end - message), "something follows the message");
     if (!found.is_delta)
         return refuse(error, length, "the message has no type");
-    if (found.misfit.reason != NULL)
-        return refuse(error, found.misfit.offset, found.misfit.reason);
+    *error = first_misfit(&found);
+    if (error->reason != NULL)
+        return RC_EDATA;
     if (!found.has_audio)
         return refuse(error, length, "the message has no audio (key delta)");
     *delta = found.delta;

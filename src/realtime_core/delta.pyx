@@ -21,13 +21,13 @@ cdef bytes _unescaped(rc_json_text text):
 
 
 cdef str _text(rc_json_text text, str last):
-    # A string of the message as str: `last` itself when it says the same.
+    # A string of the message as str: `last` itself when it says the same, letter by letter.
     cdef Py_ssize_t length
     cdef const char *known = PyUnicode_AsUTF8AndSize(last, &length)
-    if text.length == <size_t> length and memcmp(known, text.text, text.length) == 0:
-        return last
     if memchr(text.text, b"\\", text.length) != NULL:
         return _unescaped(text).decode()
+    if text.length == <size_t> length and memcmp(known, text.text, text.length) == 0:
+        return last
     return PyUnicode_DecodeUTF8(text.text, <Py_ssize_t> text.length, NULL)
 
 

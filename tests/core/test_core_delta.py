@@ -120,6 +120,13 @@ def test_the_last_of_two_keys_counts():
     )
     assert delta.item_id == "b"
     assert ring.read(16) == b"\0\1"
+    delta = DeltaDecoder(ring, 24000).feed(
+        '{"type":5,"item_id":5,"response_id":[],"output_index":"x","content_index":-1,"delta":null,'
+        '"type":"response.output_audio.delta","item_id":"b","response_id":null,"output_index":1,"content_index":null,'
+        '"delta":"AAE="}'
+    )
+    assert (delta.item_id, delta.response_id, delta.output_index, delta.content_index) == ("b", "", 1, 0)
+    assert ring.read(16) == b"\0\1"
 
 
 def test_what_is_left_out_is_empty():
@@ -175,6 +182,9 @@ MALFORMED = [
     ('{"type":"response.output_audio.delta","delta":"AAE=","item_id":5}', 63, "string"),
     ('{"type":"response.output_audio.delta","delta":"AAE=","output_index":-1}', 68, "whole number"),
     ('{"type":"response.output_audio.delta","delta":"AAE=","output_index":2147483648}', 68, "whole number"),
+    ('{"type":"response.output_audio.delta","delta":"AAE=","item_id":"i","item_id":5}', 77, "string"),
+    ('{"output_index":"x","item_id":5,"type":"response.output_audio.delta","delta":"AAE="}', 16, "whole number"),
+    ('{"type":"response.output_audio.delta","delta":"AAE=","type":5}', 62, "no type"),
 ]
 
 
@@ -263,6 +273,14 @@ def test_g711(wire_format):
     assert ring.read(1 << 16) == decode(codes)
     DeltaDecoder(ring, 24000, wire_format=wire_format, wire_rate=8000).feed(delta_message(codes))
     assert ring.read(1 << 16) == Resampler(8000, 24000).process(decode(codes))
+
+
+def test_an_escape_is_not_taken_for_the_letters_it_is_written_with():
+    decoder = DeltaDecoder(Ring(64), 24000)
+    for name in ("a\\n", "a\n", "a\\n", "\\u00e9", "é", '"', "\\"):
+        message = json.dumps({"type": "response.output_audio.delta", "item_id": name, "response_id": name, "delta": ""})
+        delta = decoder.feed(message)
+        assert (delta.item_id, delta.response_id) == (name, name)
 
 
 def test_feed_audio_is_feed_without_json():
