@@ -222,8 +222,13 @@ size_t rc_ring_read(rc_ring *ring, int16_t *samples, size_t count)
     copy_out(ring, samples, ready);
     rc_ring_read_release(ring, ready);
     if (ready < count)
-        count_more(&ring->underruns, count - ready);
+        rc_ring_miss(ring, count - ready);
     return ready;
+}
+
+void rc_ring_miss(rc_ring *ring, size_t count)
+{
+    count_more(&ring->underruns, count);
 }
 
 int rc_ring_read_entire(rc_ring *ring, int16_t *samples, size_t count)

@@ -59,6 +59,8 @@ int rc_ring_mark(rc_ring *ring, uint32_t generation);
 size_t rc_ring_readable(rc_ring *ring);
 /* Reads up to `count` samples; returns how many. What is missing is counted as underrun. */
 size_t rc_ring_read(rc_ring *ring, int16_t *samples, size_t count);
+/* Counts `count` samples as underrun: for who wanted them and took by other means what was there. */
+void rc_ring_miss(rc_ring *ring, size_t count);
 /* Reads all of `count` samples, or none and returns 0 (not counted as underrun). */
 int rc_ring_read_entire(rc_ring *ring, int16_t *samples, size_t count);
 /* Ready samples, at most `count`, to be used in place, then given back by release. */
@@ -79,6 +81,6 @@ uint32_t rc_ring_generation(const rc_ring *ring, uint64_t position);
 uint64_t rc_ring_head(const rc_ring *ring);      /* samples written since creation */
 uint64_t rc_ring_tail(const rc_ring *ring);      /* samples read or skipped since creation */
 uint64_t rc_ring_overruns(const rc_ring *ring);  /* samples refused by rc_ring_write */
-uint64_t rc_ring_underruns(const rc_ring *ring); /* samples missed by rc_ring_read */
+uint64_t rc_ring_underruns(const rc_ring *ring); /* samples missed by rc_ring_read and rc_ring_miss */
 
 #endif

@@ -25,6 +25,7 @@ cdef extern from "rc_ring.h" nogil:
     uint32_t rc_ring_generation(const rc_ring *ring, uint64_t position)
     size_t rc_ring_readable(rc_ring *ring)
     size_t rc_ring_read(rc_ring *ring, int16_t *samples, size_t count)
+    void rc_ring_miss(rc_ring *ring, size_t count)
     rc_ring_region rc_ring_read_region(rc_ring *ring, size_t count)
     void rc_ring_read_release(rc_ring *ring, size_t count)
     int rc_ring_read_entire(rc_ring *ring, int16_t *samples, size_t count)

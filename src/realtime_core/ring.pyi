@@ -40,7 +40,7 @@ class Ring:
 
     @property
     def underruns(self) -> int:
-        """Samples missed by `read_into` because the ring was empty. Any thread."""
+        """Samples missed by `read` and `read_into` because the ring was empty. Any thread."""
 
     def write(self, pcm: Buffer, /) -> int:
         """Write what fits and return the number of samples; the rest counts as overrun. Writer's thread."""
@@ -49,7 +49,7 @@ class Ring:
         """Write all or nothing; True when written. Writer's thread."""
 
     def read(self, samples: int, /) -> bytes:
-        """Up to `samples` samples as PCM16 bytes. Reader's thread."""
+        """Up to `samples` samples as PCM16 bytes; the rest counts as underrun. Reader's thread."""
 
     def read_into(self, out: Buffer, /) -> int:
         """Fill `out` as far as samples are ready and return their number; the rest counts as underrun."""

@@ -84,6 +84,8 @@ cdef class Ring:
         cdef size_t count = min(<size_t> samples, rc_ring_readable(self.handle))
         pcm = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> count * 2)
         rc_ring_read(self.handle, <int16_t *> PyBytes_AS_STRING(pcm), count)
+        if count < <size_t> samples:
+            rc_ring_miss(self.handle, <size_t> samples - count)
         return pcm
 
     def read_into(self, out, /):

@@ -71,7 +71,7 @@ def test_what_the_documented_size_holds():
 def test_append_from_a_ring_that_wraps(gap, event_id):
     ring = Ring(1024)
     ring.write(bytes(2 * (1024 - gap)))
-    ring.read(1024)
+    ring.read(1024 - gap)
     pcm = pcm_of(700, gap)
     ring.write(pcm)
     out = bytearray(2000)
