@@ -348,7 +348,7 @@ size_t rc_gate_push(rc_gate *gate, const int16_t *samples, size_t count)
 
 void rc_gate_flush(rc_gate *gate)
 {
-    if (gate->resample != NULL) {
+    if (gate->resample != NULL && gate->input > gate->input_base) { /* else its tail would be silence */
         size_t made = rc_resample_flush(gate->resample, gate->scratch);
         rc_ring_write(gate->ring, gate->scratch, made);
     }

@@ -210,6 +210,19 @@ def test_flush_ends_the_stretch_and_speech():
     assert more[0][0] >= position
 
 
+@pytest.mark.parametrize("rate", [16000, 24000, 48000])
+def test_flush_without_anything_new_sends_nothing(rate):
+    gate = Gate(rate, framed=False)
+    assert gate.flush() == []
+    gate.push(bytes(2 * (rate // 10 + 1)))
+    assert gate.flush()
+    position = gate.position
+    assert gate.flush() == []
+    assert gate.position == position
+    gate.push(bytes(2))
+    assert gate.flush()[0][0] == position
+
+
 def test_a_stream_that_begins_with_speech_is_sent_from_its_beginning():
     pcm = scene(16000)[int((SPOKEN_AT[0] + speech_edges()[0]) * 16000) :]
     chunks, _ = run(Gate(16000, mode="gated", pre_roll_ms=0), pcm)
