@@ -21,7 +21,7 @@ typedef struct rc_resample rc_resample;
 
 typedef enum {
     RC_RESAMPLE_FAST, /* flat to 0.9, >= 80 dB down from 1.1 of the narrower Nyquist frequency */
-    RC_RESAMPLE_BEST, /* flat to 0.9, >= 100 dB down from 1.0 of it; three times the delay and cost */
+    RC_RESAMPLE_BEST, /* flat to 0.9, >= 100 dB down from 1.0 of it; three times the delay, twice the cost */
 } rc_resample_grade;
 
 enum {

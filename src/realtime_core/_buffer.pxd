@@ -53,8 +53,9 @@ cdef inline bint _is_bytes(object source, Py_buffer *view) noexcept:
 cdef inline int borrow_samples(object source, Py_buffer *view, bint writable=False) except -1:
     """Fill `view` with the int16 samples of `source`; release with PyBuffer_Release.
 
-    Raises TypeError for what has no contiguous buffer or other items than int16 or bytes,
-    ValueError for an odd number of bytes.
+    Raises TypeError for what has no buffer or other items than int16 or bytes, BufferError (NumPy:
+    ValueError) for one that is not contiguous or, where it is to be written, read-only, ValueError for
+    an odd number of bytes.
     """
     if not writable and _is_bytes(source, view):
         if view.len % 2:
