@@ -4,12 +4,14 @@
 
 DATA is labelled speech as bench/vad_quality.py takes it; only its clean recordings in the groups of
 --groups are used, so that the others stay unheard. VOICES is a folder of sentences out of a studio or
-a synthesizer (prompts of Asterisk, flite, espeak-ng), labelled here by their energy; BEDS one of
-recorded noise without foreground speech; all 16 kHz WAV. Other noise, music, babble and rooms are
-made here. Scenes of 20 seconds are heard through the C code's own features, and the network is
-trained on them with torch. With --start training begins at weights written before and may keep a share
-of them: the average of both ends knows what either knows (M. Wortsman et al., Model Soups, 2022).
-Needs a C compiler, numpy and torch.
+a synthesizer (prompts of Asterisk, flite, espeak-ng), labelled here by their energy; BEDS a folder of
+folders of recorded noise without foreground speech (surroundings, single sounds, music), each drawn
+from as often as the others; all 16 kHz WAV. What the weights in use heard, and under which licences,
+is in docs/speech.md. Other noise, music, babble and rooms are made here. Scenes of 20 seconds are
+heard through the C code's own features, and the network is trained on them with torch. With --start
+training begins at weights written before, and --keep keeps a share of them, or of --old: the average of
+both ends knows what either knows (M. Wortsman et al., Model Soups, 2022). Needs a C compiler, numpy and
+torch.
 """
 
 import argparse
@@ -78,7 +80,7 @@ def speech(data: Path, voices: Path, groups: list[str]) -> tuple[list, list]:
 class Maker:
     """Scenes out of one seed."""
 
-    def __init__(self, seed: int, recorded: list, voices: list, beds: list):
+    def __init__(self, seed: int, recorded: list, voices: list, beds: list[list]):
         self.random = np.random.default_rng(seed)
         self.recorded, self.voices, self.beds = recorded, voices, beds
 
@@ -89,7 +91,8 @@ class Maker:
     def bed(self) -> np.ndarray:
         """A piece of recorded noise, slower or faster than it was, without a seam where it is too short."""
         r = self.random
-        bed = self.beds[r.integers(len(self.beds))]
+        kind = self.beds[r.integers(len(self.beds))]
+        bed = kind[r.integers(len(kind))]
         bed = stretched(bed, r.uniform(0.8, 1.25)) if r.random() < 0.7 else bed
         at = r.integers(max(1, len(bed) - SCENE))
         piece, fade = bed[at : at + SCENE], RATE // 10
@@ -126,6 +129,19 @@ class Maker:
                 partials = [(r.uniform(300, 7000), r.uniform(0, 6), r.uniform(0.2, 1)) for _ in range(r.integers(1, 5))]
                 burst = sum(a * np.sin(2 * np.pi * f * t / RATE + p) for f, p, a in partials)
             out[at : at + len(t)] += burst * np.exp(-t * r.uniform(3, 7) / length) * 10 ** (r.normal(0, 5) / 20)
+        return unit(out)
+
+    def rustle(self) -> np.ndarray:
+        """Strokes of noise: cloth, paper, drawers, chairs."""
+        r, out = self.random, np.zeros(SCENE)
+        for _ in range(r.integers(1, 4)):
+            strokes = np.zeros(SCENE)
+            for _ in range(r.poisson(r.uniform(0.5, 3) * SCENE / RATE)):
+                length, at = int(r.uniform(0.05, 1) * RATE), r.integers(SCENE)
+                rise = max(1, int(length * r.uniform(0.02, 0.5)))
+                stroke = np.interp(np.arange(length), [0, rise, length], [0, 1, 0]) ** r.uniform(0.7, 3)
+                strokes[at : at + length] += stroke[: SCENE - at] * 10 ** (r.normal(0, 5) / 20)
+            out += self.coloured(r.uniform(-2.5, -0.3)) * strokes
         return unit(out)
 
     def music(self) -> np.ndarray:
@@ -171,7 +187,20 @@ class Maker:
             out += tone * self.drift(r.uniform(0.5, 4), 4) * beeping
         return unit(out)
 
+    def in_room(self, pcm: np.ndarray, loudest: float) -> np.ndarray:
+        """With the reverberation of a room (60 dB down after 150 to 500 ms) whose walls swallow treble."""
+        r, padded = self.random, 1 << (SCENE + RATE // 2).bit_length()
+        t = np.arange(int(RATE * r.uniform(0.1, 0.4))) / RATE
+        echo = r.normal(size=len(t)) * np.exp(-t * 6.9 / r.uniform(0.15, 0.5)) * r.uniform(0.02, loudest)
+        frequency = np.maximum(np.fft.rfftfreq(padded, 1 / RATE), 100)
+        walls = 1 + np.fft.rfft(echo, padded) * (frequency / 1000) ** -r.uniform(0, 0.6)
+        return np.fft.irfft(np.fft.rfft(pcm, padded) * walls, padded)[:SCENE]
+
     def noise(self) -> np.ndarray:
+        out = self.dry_noise()
+        return unit(self.in_room(out, 0.3)) if self.random.random() < 0.4 else out
+
+    def dry_noise(self) -> np.ndarray:
         r = self.random
         if r.random() < 0.5:
             out = self.bed()
@@ -188,6 +217,8 @@ class Maker:
             lambda: self.knocks(r.uniform(0.5, 5), 0.05, 0.5, 0.4) + self.coloured() * r.uniform(0.03, 0.5),
             lambda: self.coloured(-2.5) * self.drift(0.5, 5) + 0.3 * self.coloured(-0.8) * self.drift(2, 5),
             lambda: self.music() * r.uniform(0, 1) + self.knocks(3, 0.01, 0.2) + self.coloured() * r.uniform(0.1, 1),
+            lambda: self.rustle() + self.tones() * r.uniform(0, 0.2) + self.coloured(-1.5) * r.uniform(0.02, 0.4),
+            lambda: self.rustle() + self.knocks(2, 0.02, 0.3) + self.coloured(-1.5) * r.uniform(0.1, 0.8),
         ]
         out = kinds[r.integers(len(kinds))]()
         if r.random() < 0.17:  # something is switched on or off
@@ -211,12 +242,7 @@ class Maker:
             out[at:end] += pcm[: end - at]
             labels[at // HOP : end // HOP] = np.maximum(labels[at // HOP : end // HOP], spoken[: (end - at) // HOP])
             at = end + int(r.choice([0, 0.1, 0.5, 1.5, 3]) * r.uniform(0.3, 1) * 100) * HOP
-        if r.random() < 0.4:
-            t = np.arange(int(RATE * r.uniform(0.1, 0.4))) / RATE
-            echo = r.normal(size=len(t)) * np.exp(-t * 6.9 / r.uniform(0.15, 0.5)) * r.uniform(0.02, 0.12)
-            echo[0] = 1
-            out = np.convolve(out, echo)[:SCENE]
-        return out, labels
+        return (self.in_room(out, 0.12) if r.random() < 0.4 else out), labels
 
     def microphone(self, pcm: np.ndarray) -> np.ndarray:
         r, frequency = self.random, np.fft.rfftfreq(SCENE, 1 / RATE)
@@ -416,21 +442,22 @@ def main() -> None:
     arguments.add_argument("--epochs", type=int, default=8)
     arguments.add_argument("--rate", type=float, default=4e-3, help="highest learning rate")
     arguments.add_argument("--start", type=Path, help="weights written before, to start from")
-    arguments.add_argument("--keep", type=float, default=0.0, help="share of those in the result")
+    arguments.add_argument("--old", type=Path, help="weights written before, to keep a share of (those of --start)")
+    arguments.add_argument("--keep", type=float, default=0.0, help="that share of the result")
     arguments.add_argument("--out", type=Path, required=True)
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         SOURCES[:] = [
             str(compile_features(Path(folder))),
             *speech(options.data, options.voices, options.groups),
-            [read(path) for path in sorted(options.beds.glob("*.wav"))],
+            [[read(path) for path in sorted(kind.glob("*.wav"))] for kind in sorted(options.beds.iterdir())],
         ]
         with multiprocessing.get_context("fork").Pool() as pool:
             scenes = list(pool.imap(heard, range(options.scenes), chunksize=8))
     features, labels = (np.stack(kind) for kind in zip(*scenes, strict=True))
-    start = written(options.start) if options.start else {}
-    trained = train(features, labels, options.epochs, options.rate, start)
-    weights = averaged(trained, start, options.keep) if start else trained
+    start, old = options.start, options.old or options.start
+    weights = train(features, labels, options.epochs, options.rate, written(start) if start else {})
+    weights = averaged(weights, written(old), options.keep) if old else weights
     options.out.write_text(header(weights))
 
 

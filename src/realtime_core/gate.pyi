@@ -17,7 +17,7 @@ class Gate:
     "push_to_talk": what is captured while `talking` is set leaves, and the key makes the events.
     Speech starts once `min_speech_ms` (10 to 1000) were at `open_threshold` or above, and stops
     after `hangover_ms` below `close_threshold`. They are 0.6 and 0.35 unless given, when gated 0.4
-    and 0.2 (light: 0.2 and 0.1): audio held back is lost, a false event is not. `vad` and `network`
+    and 0.2 (light: 0.15 and 0.08): audio held back is lost, a false event is not. `vad` and `network`
     choose the detector, as the grade of `Vad` does.
 
     Chunks last `chunk_ms` (10 to 1000); the last of a stretch may be shorter. Those of an open gate last

@@ -45,7 +45,7 @@ cdef class Gate:
         if mode != "gated":
             usual_open, usual_close = 0.6, 0.35
         else:
-            usual_open, usual_close = (0.2, 0.1) if vad == "light" else (0.4, 0.2)
+            usual_open, usual_close = (0.15, 0.08) if vad == "light" else (0.4, 0.2)
         cdef float opens = usual_open if open_threshold is None else open_threshold
         cdef float closes = min(usual_close, opens) if close_threshold is None else close_threshold
         if not 0 <= closes <= opens <= 1:
