@@ -75,6 +75,9 @@ class MockedSocket:
         """Whether `receive` of the model is awaited: Strands' model reads its socket only then."""
         self.received_bytes = 0
 
+    def listen(self, listener: Any) -> None:
+        """Take nothing as it arrives: the mock is asked for each message, in `receive`."""
+
     async def receive(self) -> bytes:
         await asyncio.sleep(0)
         self.received_bytes += 1
