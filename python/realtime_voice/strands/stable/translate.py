@@ -67,6 +67,8 @@ class Translator:
         self._converter = converter
         self._responses: dict[str, _Response] = {}
         self._speeches: dict[str, bool] = {}  # user transcripts that are open -> whether any text came
+        self._is_server_hearing = False  # the user, and so it cancels the active response by itself
+        self._was_cut = False  # something was silenced since the last response began
         self._cut_told = False
 
     def translate(self, event: Event) -> list[BidiOutputEvent]:
@@ -81,9 +83,10 @@ class Translator:
                 text = self._response(event.response_id).text
                 return text.write(event.item_id, event.content_index, event.delta)
             case wire.InputAudioBufferSpeechStarted():
-                self._cut_told = False
+                self._is_server_hearing = True
                 return self._open_speech(event.item_id)
             case wire.InputAudioBufferCommitted():
+                self._is_server_hearing = False
                 return self._open_speech(event.item_id)
             case wire.ConversationItemAdded():
                 return self._item_added(event.item)
@@ -164,7 +167,7 @@ class Translator:
         if response_id in self.active_responses:
             return []
         self.active_responses.add(response_id)
-        self._cut_told = False
+        self._was_cut = self._cut_told = False
         return [BidiResponseStartEvent(response_id)]
 
     def _audio_delta(self, event: wire.ResponseOutputAudioDelta) -> list[BidiOutputEvent]:
@@ -193,8 +196,8 @@ class Translator:
         self.responses_done += 1
         self.spoke = bool(response.audio_id)
         events: list[BidiOutputEvent] = []
-        if event.status == "cancelled" and event.reason == "turn_detected" and not self._cut_told:
-            events.append(BidiBargeInEvent())
+        if self._was_cut or (event.status == "cancelled" and event.reason == "turn_detected"):
+            events += self._barged_in()
         parts = [
             part
             for item in event.response.output or ()
@@ -222,6 +225,7 @@ class Translator:
             del self._responses[response_id]
             self.responses_done += 1
         self.active_responses.clear()
+        self._is_server_hearing = False
         for item_id in list(self._speeches):
             events += self._close_speech(item_id, "")
         return events
@@ -232,12 +236,19 @@ class Translator:
         return self._responses[response_id]
 
     def _interrupted(self, event: wire.Interrupted) -> list[BidiOutputEvent]:
-        """Tell of a cut that no `response.done` will tell of: the answer was complete, only not yet heard."""
-        events = [_passed_on(event)]
-        if not self.active_responses and not self._cut_told:
-            self._cut_told = True
-            events.insert(0, BidiBargeInEvent())
-        return events
+        """Tell of a cut at once, unless it is the server's, of an active response: then `response.done` tells of it.
+
+        That is Strands' order. An answer may be complete, only not yet heard, or this side be who cuts: by a key, or
+        because its own detector heard the user.
+        """
+        self._was_cut = True
+        told = [] if self.active_responses and self._is_server_hearing else self._barged_in()
+        return [*told, _passed_on(event)]
+
+    def _barged_in(self) -> list[BidiOutputEvent]:
+        """Tell outputs to be silent, once for each response."""
+        told, self._cut_told = self._cut_told, True
+        return [] if told else [BidiBargeInEvent()]
 
 
 class _Response:

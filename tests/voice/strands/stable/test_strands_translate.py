@@ -172,6 +172,25 @@ def test_a_cut_of_a_running_response_is_told_by_its_end_alone() -> None:
     assert ended.count(BidiBargeInEvent()) == 1
 
 
+@pytest.mark.parametrize("reason", ["client_cancelled", "turn_detected"])
+def test_a_cut_by_a_key_or_the_detector_here_is_told_at_once(reason: str) -> None:
+    machine = translator()
+    run(machine, created(), part("output_audio.delta", delta="AAAA"))
+    assert machine.translate(cut()) == [BidiBargeInEvent(), BidiSessionEvent(cut())]
+    details = {"type": "cancelled", "reason": reason}
+    ended = run(machine, speech("speech_started", audio_start_ms=0), done(status="cancelled", status_details=details))
+    assert BidiBargeInEvent() not in ended
+
+
+@pytest.mark.parametrize("status", ["cancelled", "completed"])
+def test_a_cut_that_the_server_did_not_make_is_told_by_the_responses_end(status: str) -> None:
+    machine = translator()
+    run(machine, created(), part("output_audio.delta", delta="AAAA"), speech("speech_started", audio_start_ms=0))
+    assert machine.translate(cut()) == [BidiSessionEvent(cut())]
+    details = {"type": "cancelled", "reason": "client_cancelled"} if status == "cancelled" else None
+    assert run(machine, done(status=status, status_details=details))[0] == BidiBargeInEvent()
+
+
 def test_items_of_one_response_that_overlap_are_one_audio_stream() -> None:
     events = run(
         translator(),
