@@ -58,6 +58,9 @@ class AudioOptions(TypedDict, total=False):
     gain_control: bool
     barge_in: Policy | None
     headset: bool
+    confirm_ms: int | None
+    confirm_probability: float | None
+    duck_db: float | None
     local_turns: bool
 
 
@@ -86,8 +89,12 @@ class AudioIOBase:
         noise_suppression: Of echo control: "low", "moderate", "high", "very high", or None.
         gain_control: Of echo control: brings speech to one level.
         barge_in: Who decides that the user interrupts: "local", the sound device's callback; "server"; "both"; "off".
-            By default "both" with echo control or a headset, else "server".
+            By default "both" with echo control or a headset, else "server". With a model of another's its own
+            events decide.
         headset: The microphone does not hear the speaker.
+        confirm_ms: Speech after which the callback silences the agent, 10 to 10000 ms: 60, with a headset 150.
+        confirm_probability: How sure of speech it must be, 0 to 1: 0.5, with a headset 0.7.
+        duck_db: How much quieter the agent is until that is decided, -120 to 0 dB: -12.
         local_turns: The speech detector here ends the user's turns, and only what it takes for speech is sent; for a
             model of ours whose ``turn_detection`` is None. Interrupting is `barge_in` "local" then. An `audio` of your
             own is best in the mode "gated".
@@ -114,6 +121,9 @@ class AudioIOBase:
         gain_control: bool = False,
         barge_in: Policy | None = None,
         headset: bool = False,
+        confirm_ms: int | None = None,
+        confirm_probability: float | None = None,
+        duck_db: float | None = None,
         local_turns: bool = False,
     ) -> None:
         echo: EchoOptions = {}
@@ -129,6 +139,12 @@ class AudioIOBase:
             interrupting["barge_in"] = barge_in
         if headset:
             interrupting["headset"] = True
+        if confirm_ms is not None:
+            interrupting["confirm_ms"] = confirm_ms
+        if confirm_probability is not None:
+            interrupting["confirm_probability"] = confirm_probability
+        if duck_db is not None:
+            interrupting["duck_db"] = duck_db
         settle(interrupting, echo_controlled=False)
         devices = {
             "input_device_index": input_device_index,
