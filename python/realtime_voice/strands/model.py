@@ -254,6 +254,7 @@ class RealtimeModel(ABC):
         self._standing = asyncio.Event()  # the present connection is not known to have ended
         self._left: Connection | None = None  # stopped, to be renewed
         self._connections = 0
+        self._stops = 0  # how often it was stopped: a renewal that was under way ends then
         self._ended: tuple[float, str] | None = None  # when the present connection ended without us, and why
         self._audio_sent_at: float | None = None
         self._change: Renewed | Reconnected | None = None  # the last renewal, until `receive` tells it
@@ -348,16 +349,20 @@ class RealtimeModel(ABC):
     async def _renew(self, system_prompt: str | None, tools: list[Any] | None, messages: Iterable[Any] | None) -> None:
         """Replace the connection by a new one that knows the conversation; the old one ends once the new one stands.
 
-        What the user is saying is sent again. Raises RealtimeError when the new connection failed; the old one is
-        closed too.
+        What the user is saying is sent again. Raises RealtimeError when the new connection failed, and the old one is
+        closed too, or when the model is stopped meanwhile.
         """
-        old = self._connection or self._left
+        old, stops = self._connection or self._left, self._stops
         try:
             new, attempts = await self._reopen(system_prompt, tools, messages)
         except BaseException:
-            await self.stop()
+            if self._stops == stops:
+                await self.stop()
             raise
         replayed = await self._replay(old, new)
+        if self._stops != stops:
+            await new.session.stop()
+            raise ConnectionClosed("the model was stopped while its connection was renewed", 1000)
         self._connection, self._left = new, None
         self._standing.set()
         self._change = self._changed(new, attempts, replayed)
@@ -396,7 +401,8 @@ class RealtimeModel(ABC):
         )
 
     async def stop(self) -> None:
-        """End the connection; more calls do nothing."""
+        """End the connection, and one that is about to replace it; more calls do nothing."""
+        self._stops += 1
         self._forget_calls()
         connection, self._connection = self._connection, None
         self._standing.set()  # nobody is to wait for another

@@ -103,16 +103,21 @@ class BidiOpenAIRealtimeModel(RealtimeModel, BidiModel, AudioCapable):
         """Replace ``model_id``, ``params`` or ``connection``; what belongs to the session holds from the next start.
 
         Raises:
-            ValueError: A value is wrong; then nothing is changed.
+            ValueError: A value is wrong, or another audio format is chosen while the model is started, for which
+                microphone and speaker are open; then nothing is changed.
         """
         unknown = sorted(set(model_config) - set(_UPDATABLE))
         if unknown:
             warnings.warn(f"update_config() does not know {unknown}; it takes {list(_UPDATABLE)}", stacklevel=2)
         check_model_id(model_config.get("model_id", self._config["model_id"]))
-        _connection_config(model_config.get("connection"))
+        if "connection" in model_config:
+            model_config["connection"] = _connection_config(model_config["connection"])
         if "params" in model_config:
             fields = options.session_fields("params", model_config["params"])
-            self._streams = self._resolve_streams(fields)
+            streams = self._resolve_streams(fields)
+            if self._connection is not None and options.wires(self._audio, fields) != self.wires:
+                raise ValueError("the audio format cannot change while the model is started: stop it first")
+            self._streams = streams
             self._audio_config = self._audio_config_now()
         self._config.update(model_config)
 
@@ -212,4 +217,9 @@ def _connection_config(connection: Any) -> dict[str, Any]:
     unknown = sorted(set(connection) - set(_CONNECTION))
     if unknown:
         warnings.warn(f"connection does not know {unknown}; it takes {list(_CONNECTION)}", stacklevel=3)
+    after_s, auto = connection.get("restart_after_s"), connection.get("auto_restart", True)
+    if after_s is not None and (not isinstance(after_s, int | float) or isinstance(after_s, bool)):
+        raise ValueError(f"connection['restart_after_s'] must be a number of seconds, not {after_s!r}")
+    if not isinstance(auto, bool):
+        raise ValueError(f"connection['auto_restart'] must be a bool, not {auto!r}")  # noqa: TRY004
     return dict(connection)

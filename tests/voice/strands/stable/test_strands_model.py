@@ -140,6 +140,8 @@ def test_neither_key_nor_url() -> None:
         ({"voice": ""}, r"\['voice'\] must be"),
         ({"transcription_model_id": 7}, "transcription_model_id must be"),
         ({"connection": "soon"}, "connection must be a dict"),
+        ({"connection": {"restart_after_s": "soon"}}, r"connection\['restart_after_s'\] must be a number of seconds"),
+        ({"connection": {"auto_restart": "no"}}, r"connection\['auto_restart'\] must be a bool"),
         ({"params": {"audio": {"output": {"format": {"rate": 8000}}}}}, "Unsupported sample rate"),
     ],
 )
@@ -178,6 +180,20 @@ def test_update_config() -> None:
     assert model.get_config() is config
     assert config["model_id"] == "other"
     assert model.get_connection_config() == {"auto_restart": False}
+    model.update_config(connection=None)
+    assert model.get_connection_config() == {}
+
+
+async def test_the_audio_format_stays_while_microphone_and_speaker_are_open(peer: Peer) -> None:
+    model = make(peer)
+    telephone: Any = {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}
+    await model.start()
+    with pytest.raises(ValueError, match="while the model is started: stop it first"):
+        model.update_config(params=telephone)
+    model.update_config(params={"audio": {"output": {"speed": 1.1}}})
+    await model.stop()
+    model.update_config(params=telephone)
+    assert model.wires == (Wire(), Wire("pcmu", 8000))
 
 
 # Connection
@@ -627,6 +643,27 @@ async def test_restart_tells_the_new_session_all(peer: Peer) -> None:
         await renewed.aclose()
     finally:
         await model.stop()
+
+
+@pytest.mark.parametrize("begun_anew", [False, True])
+async def test_stopped_while_it_is_renewed(peer: Peer, begun_anew: bool) -> None:
+    model = make(peer)
+    await model.start()
+    peer.silent = True
+    renewal = asyncio.create_task(model.restart())
+    await peer.connected(2)
+    await model.stop()
+    peer.silent = False
+    if begun_anew:
+        await model.start()
+    with pytest.raises(RealtimeError, match="stopped while its connection was renewed"):
+        await asyncio.wait_for(renewal, 10)
+    await asyncio.wait_for(peer.sockets[1].wait_closed(), 10)
+    assert (model.session is not None) == begun_anew
+    if begun_anew:
+        await model.send(BidiMessage([TextBlock("Hello")]))
+        await peer.got("response.create")
+    await model.stop()
 
 
 async def test_the_limit_of_a_connection(peer: Peer) -> None:
