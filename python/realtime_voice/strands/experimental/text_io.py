@@ -11,6 +11,7 @@ from realtime_voice.strands.experimental.names import (
     BidiTranscriptStreamEvent,
     ToolUseStreamEvent,
 )
+from realtime_voice.strands.model import follow
 from realtime_voice.strands.text_io import Console, TextInputBase, TextIOBase
 
 
@@ -34,7 +35,8 @@ class TextOutput:
         self._said: dict[str, str] = {}
 
     async def start(self, agent: Any) -> None:
-        """Do nothing: the screen is there already."""
+        """Tell the model its agent; the screen is there already."""
+        follow(agent)
 
     async def stop(self) -> None:
         """Leave the screen whole: what was being said is printed as far as it got."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from realtime_voice import audio
 from realtime_voice import events as wire
+from realtime_voice.audio import AudioEvent
 from realtime_voice.strands.experimental.names import (
     BidiAudioStreamEvent,
     BidiInterruptionEvent,
@@ -90,18 +90,10 @@ class Translator:
                 return [ToolUseStreamEvent({"toolUse": use}, dict(use))]
             case wire.Reconnecting() | wire.Reconnected() | wire.Renewed():
                 return [*self._broken_off(), BidiSessionEvent(event)]
-            case (
-                wire.TurnLatency()
-                | wire.Error()
-                | wire.ConversationItemInputAudioTranscriptionFailed()
-                | audio.SpeechStarted()
-                | audio.SpeechStopped()
-                | audio.PlayoutStarted()
-                | audio.PlayoutDrained()
-            ):
+            case wire.TurnLatency() | wire.Error() | wire.ConversationItemInputAudioTranscriptionFailed():
                 return [BidiSessionEvent(event)]
             case _:
-                return []
+                return [BidiSessionEvent(event)] if isinstance(event, AudioEvent) else []
 
     def _audio(self, samples: str) -> Any:
         return BidiAudioStreamEvent(audio=samples, **self._stream)

@@ -16,6 +16,7 @@ from strands.bidi.types import (
     BidiTranscriptDeltaEvent,
 )
 
+from realtime_voice.strands.model import follow
 from realtime_voice.strands.stable.stopping import heed_stop_requests
 from realtime_voice.strands.text_io import Console, TextInputBase, TextIOBase
 
@@ -53,8 +54,9 @@ class TextOutput:
         self._said: dict[str, str] = {}
 
     async def start(self, agent: BidiAgent) -> None:
-        """Heed a tool's wish to end the conversation; the screen is there already."""
+        """Heed a tool's wish to end the conversation, and tell the model its agent; the screen is there already."""
         heed_stop_requests(agent)
+        follow(agent)
 
     async def stop(self) -> None:
         """Leave the screen whole: what was being said is printed as far as it got."""

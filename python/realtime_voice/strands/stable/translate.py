@@ -24,8 +24,8 @@ from strands.bidi.types import (
     BidiUsageEvent,
 )
 
-from realtime_voice import audio
 from realtime_voice import events as wire
+from realtime_voice.audio import AudioEvent
 from realtime_voice.strands.session_event import BidiSessionEvent, Event
 
 if TYPE_CHECKING:
@@ -116,21 +116,10 @@ class Translator:
                 return self._interrupted(event)
             case wire.Reconnecting() | wire.Reconnected() | wire.Renewed():
                 return [*self._broken_off(), _passed_on(event)]
-            case (
-                wire.TurnLatency()
-                | wire.Error()
-                | audio.SpeechStarted()
-                | audio.SpeechStopped()
-                | audio.PlayoutStarted()
-                | audio.PlayoutDrained()
-                | audio.BargeIn()
-                | audio.DeviceLost()
-                | audio.DeviceRestored()
-                | audio.MicrophoneSilent()
-            ):
+            case wire.TurnLatency() | wire.Error():
                 return [_passed_on(event)]
             case _:
-                return []
+                return [_passed_on(event)] if isinstance(event, AudioEvent) else []
 
     # The user
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -87,3 +88,19 @@ async def test_without_an_audio_side_of_ours_the_waits_are_in_the_current_span(p
     (span,) = named(spans, "realtime_renewal")
     assert span.parent.span_id == call.get_span_context().span_id
     assert named(spans, "call")[0].attributes == {}
+
+
+async def test_text_alone_tells_the_model_its_agent(peer: Any, spans: Any) -> None:
+    from realtime_voice.strands import BidiAgent, BidiOpenAIRealtimeModel, BidiTextIO
+
+    agent = BidiAgent(model=BidiOpenAIRealtimeModel(client_config={"base_url": peer.url}))
+    await agent.start()
+    await BidiTextIO(stdout=io.StringIO()).output().start(agent)
+    await agent.model.restart()
+    renewed = agent.model.receive()
+    await anext(renewed)
+    await anext(renewed)
+    await renewed.aclose()
+    await agent.stop()
+    (session,), (renewal,) = named(spans, "bidi_session"), named(spans, "realtime_renewal")
+    assert renewal.parent.span_id == session.context.span_id
