@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from realtime_voice.audio.device import Latency
     from realtime_voice.audio.echo import EchoOptions, NoiseSuppression
     from realtime_voice.audio.engine import CaptureOptions, GateOptions
-    from realtime_voice.audio.playout import Playout
     from realtime_voice.strands.model import Stream
 
 logger = logging.getLogger(__name__)
@@ -350,11 +349,6 @@ class AudioOutputBase(ABC):
             self._side = None
             await self._shared.close()
 
-    @property
-    def _playout(self) -> Playout | None:
-        """The speaker of a model that does not feed it itself."""
-        return None if self._side is None or self._side.direct else self._side.audio.playout
-
     def _play(self, content_id: str, audio: str, given: Stream) -> None:
         """Play base64 audio in the format `given`. Raises ValueError unless the speaker was opened for that."""
         if self._side is None or self._convert is None:
@@ -368,6 +362,21 @@ class AudioOutputBase(ABC):
         if (given["sample_rate"], given["channels"]) != (_PCM.rate, 1):
             audio = base64.encode(self._convert.convert("pcm", base64.decode(audio))).decode("ascii")
         self._side.audio.playout.feed_audio(content_id, audio)
+
+    def _end(self, content_id: str) -> None:
+        """Play an answer to its last sample: no more of it will come. A model of ours does so itself."""
+        if self._side is None or self._convert is None:
+            return
+        if rest := self._convert.flush():
+            self._side.audio.playout.feed_audio(content_id, base64.encode(rest).decode("ascii"))
+        self._side.audio.playout.end_item(content_id)
+
+    def _silence(self) -> None:
+        """Play nothing more of what came so far. A model of ours has done so itself."""
+        if self._side is None or self._convert is None:
+            return
+        self._side.audio.playout.flush()
+        self._convert.flush()
 
     async def _drain(self) -> None:
         """Wait until the last word was heard."""

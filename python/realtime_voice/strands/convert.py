@@ -33,6 +33,7 @@ class ToWire:
         self.wire = wire
         self._channels = channels
         self._resampler = None if rate == wire.rate else Resampler(rate, wire.rate)
+        self._is_amid = False  # the resampler holds something of the stream
         self._from_g711 = None if wire.rate == G711_RATE else Resampler(G711_RATE, wire.rate)
 
     def convert(self, encoding: str, audio: bytes) -> bytes:
@@ -53,10 +54,19 @@ class ToWire:
         elif encoding == "pcm":
             samples = audio if self._channels == 1 else pcm.mix_down(audio, self._channels)
             resampler = self._resampler
+            self._is_amid = True
         else:
             raise ValueError(f"audio format {encoding!r} is not supported: send 'pcm', 'pcmu' or 'pcma'")
-        if resampler is not None:
-            samples = resampler.process(samples)
+        return self._encoded(samples if resampler is None else resampler.process(samples))
+
+    def flush(self) -> bytes:
+        """Return what the resampler still holds at the end of a stream of PCM, maybe nothing; it then starts anew."""
+        if self._resampler is None or not self._is_amid:
+            return b""
+        self._is_amid = False
+        return self._encoded(self._resampler.flush())
+
+    def _encoded(self, samples: bytes) -> bytes:
         encode = _ENCODE.get(self.wire.encoding)
         return samples if encode is None else encode(samples)
 

@@ -47,6 +47,16 @@ def test_rates_to_the_wire(rate: int) -> None:
     assert abs(frequency_of(out, 24000) - 440) < 3
 
 
+def test_a_stream_to_the_wire_ends_whole_and_leaves_nothing_to_the_next() -> None:
+    converter = ToWire(16000, 1, Wire())
+    assert converter.flush() == b""
+    samples = tone(16000, 0.1)
+    out = np.frombuffer(converter.convert("pcm", samples.tobytes()) + converter.flush(), "<i2")
+    assert np.abs(out[2400:]).max() > 1000  # what the resampler is behind by
+    assert converter.flush() == b""
+    assert not any(converter.convert("pcm", bytes(3200)))
+
+
 @pytest.mark.parametrize("encoding", ["pcmu", "pcma"])
 def test_pcm_over_a_g711_wire_and_back(encoding: str) -> None:
     wire = Wire(encoding, 8000)  # type: ignore[arg-type]

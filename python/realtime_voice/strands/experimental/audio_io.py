@@ -87,10 +87,9 @@ class AudioOutput(AudioOutputBase):
         elif isinstance(event, BidiAudioStreamEvent):
             given = Stream(sample_rate=event.sample_rate, channels=event.channels, format=event.format)
             self._play(str(self._content), event.audio, given)
-        elif (playout := self._playout) is not None:
-            if isinstance(event, BidiInterruptionEvent):
-                playout.flush()
-                self._content += 1
-            elif isinstance(event, BidiResponseStartEvent | BidiResponseCompleteEvent):
-                playout.end_item(str(self._content))
-                self._content += 1
+        elif isinstance(event, BidiInterruptionEvent):
+            self._silence()
+            self._content += 1
+        elif isinstance(event, BidiResponseStartEvent | BidiResponseCompleteEvent):
+            self._end(str(self._content))
+            self._content += 1

@@ -152,8 +152,7 @@ class AudioOutput(AudioOutputBase):
         elif isinstance(event, BidiAudioDeltaEvent):
             given: Any = {"sample_rate": event.sample_rate, "channels": event.channels, "format": event.format}
             self._play(event.content_id, event.audio, given)
-        elif (playout := self._playout) is not None:
-            if isinstance(event, BidiAudioStopEvent):
-                playout.end_item(event.content_id)
-            elif isinstance(event, BidiBargeInEvent):
-                playout.flush()
+        elif isinstance(event, BidiAudioStopEvent):
+            self._end(event.content_id)
+        elif isinstance(event, BidiBargeInEvent):
+            self._silence()
