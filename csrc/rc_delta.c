@@ -66,22 +66,22 @@ typedef struct {
     int is_delta;
     int is_other;
     int has_audio;
-    rc_text_error misfits[CONTENT_INDEX + 1]; /* of each key where it stood last; none when reason is NULL */
+    unsigned misfit; /* a bit for each key whose value does not fit where it stood last, */
+    rc_text_error misfits[CONTENT_INDEX + 1]; /* and why */
 } findings;
 
-static rc_text_error misfit(const rc_json *json, const char *at, const char *reason)
+static void note_misfit(const rc_json *json, findings *found, key_name key, const char *at, const char *reason)
 {
-    return (rc_text_error){(size_t)(at - json->start), reason};
+    found->misfit |= 1u << key;
+    found->misfits[key] = (rc_text_error){(size_t)(at - json->start), reason};
 }
 
 static rc_text_error first_misfit(const findings *found)
 {
-    rc_text_error first = {0, NULL};
-    for (int key = TYPE; key <= CONTENT_INDEX; key++) {
-        rc_text_error other = found->misfits[key];
-        if (other.reason != NULL && (first.reason == NULL || other.offset < first.offset))
-            first = other;
-    }
+    rc_text_error first = {SIZE_MAX, NULL};
+    for (int key = 0; key <= CONTENT_INDEX; key++)
+        if (found->misfit >> key & 1 && found->misfits[key].offset < first.offset)
+            first = found->misfits[key];
     return first;
 }
 
@@ -91,7 +91,7 @@ static const char *read_audio(rc_json *json, const char *at, findings *found)
 {
     found->has_audio = rc_json_peek(json, at) == '"';
     if (!found->has_audio) {
-        found->misfits[DELTA] = misfit(json, at, "expected a string of base64");
+        note_misfit(json, found, DELTA, at, "expected a string of base64");
         return rc_json_value(json, at);
     }
     const char *from = at + 1;
@@ -103,17 +103,17 @@ static const char *read_audio(rc_json *json, const char *at, findings *found)
 }
 
 /* null counts as left out */
-static const char *read_id(rc_json *json, const char *at, rc_json_text *id, rc_text_error *wrong)
+static const char *read_id(rc_json *json, const char *at, findings *found, key_name key, rc_json_text *id)
 {
     if (rc_json_peek(json, at) == '"')
         return rc_json_string(json, at, id);
     id->length = 0;
     if (rc_json_peek(json, at) != 'n')
-        *wrong = misfit(json, at, "expected a string");
+        note_misfit(json, found, key, at, "expected a string");
     return rc_json_value(json, at);
 }
 
-static const char *read_index(rc_json *json, const char *at, uint32_t *index, rc_text_error *wrong)
+static const char *read_index(rc_json *json, const char *at, findings *found, key_name key, uint32_t *index)
 {
     const char *end = rc_json_value(json, at);
     uint64_t value = 0;
@@ -123,7 +123,7 @@ static const char *read_index(rc_json *json, const char *at, uint32_t *index, rc
     for (const char *digit = at; digit < end; digit++) {
         value = value * 10 + (uint64_t)(*digit - '0');
         if (*digit < '0' || *digit > '9' || value > INT32_MAX) {
-            *wrong = misfit(json, at, "expected a whole number from 0 to 2147483647");
+            note_misfit(json, found, key, at, "expected a whole number from 0 to 2147483647");
             return end;
         }
     }
@@ -159,21 +159,20 @@ static const char *read_member(rc_json *json, const char *at, findings *found)
     at = read_key(json, rc_json_skip_space(json, at), &key);
     if (at == NULL)
         return NULL;
-    rc_text_error *wrong = &found->misfits[key];
-    wrong->reason = NULL;
+    found->misfit &= ~(1u << key);
     switch (key) {
     case TYPE:
         return read_type(json, at, found);
     case DELTA:
         return read_audio(json, at, found);
     case ITEM_ID:
-        return read_id(json, at, &found->delta.item_id, wrong);
+        return read_id(json, at, found, ITEM_ID, &found->delta.item_id);
     case RESPONSE_ID:
-        return read_id(json, at, &found->delta.response_id, wrong);
+        return read_id(json, at, found, RESPONSE_ID, &found->delta.response_id);
     case OUTPUT_INDEX:
-        return read_index(json, at, &found->delta.output_index, wrong);
+        return read_index(json, at, found, OUTPUT_INDEX, &found->delta.output_index);
     case CONTENT_INDEX:
-        return read_index(json, at, &found->delta.content_index, wrong);
+        return read_index(json, at, found, CONTENT_INDEX, &found->delta.content_index);
     default:
         return rc_json_value(json, at);
     }
@@ -204,7 +203,10 @@ int rc_delta_find(rc_delta *delta, const char *message, size_t length, rc_text_e
 {
     rc_json json = {message, message + length, error, 0};
     rc_json_text nothing = {message, 0};
-    findings found = {.delta = {nothing, nothing, nothing, 0, 0}};
+    findings found;
+    found.delta = (rc_delta){nothing, nothing, nothing, 0, 0};
+    found.is_delta = found.is_other = found.has_audio = 0;
+    found.misfit = 0;
     const char *end = read_message(&json, &found);
     if (end == NULL)
         return RC_EDATA;
@@ -215,9 +217,10 @@ int rc_delta_find(rc_delta *delta, const char *message, size_t length, rc_text_e
         return refuse(error, (size_t)(end - message), "something follows the message");
     if (!found.is_delta)
         return refuse(error, length, "the message has no type");
-    *error = first_misfit(&found);
-    if (error->reason != NULL)
+    if (found.misfit != 0) {
+        *error = first_misfit(&found);
         return RC_EDATA;
+    }
     if (!found.has_audio)
         return refuse(error, length, "the message has no audio (key delta)");
     *delta = found.delta;
