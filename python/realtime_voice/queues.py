@@ -82,6 +82,7 @@ class MessageQueue:
     def __init__(self) -> None:
         self._messages: deque[bytes] = deque()
         self._size = 0
+        self._is_over = False
         self._arrived = asyncio.Event()
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -97,7 +98,9 @@ class MessageQueue:
         return self._has_room.is_set()
 
     def put(self, message: bytes) -> None:
-        """Add a message; never waits. Producers call `room` afterwards."""
+        """Add a message; never waits. Producers call `room` afterwards. Behind the end it is let go."""
+        if self._is_over:
+            return
         self._messages.append(message)
         self._size += len(message)
         if self._size > MESSAGE_BYTES:
@@ -130,5 +133,6 @@ class MessageQueue:
 
     def end(self) -> None:
         """Nothing will be sent any more: nobody waits for that."""
+        self._is_over = True
         self._has_room.set()
         self._is_empty.set()

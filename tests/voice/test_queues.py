@@ -56,6 +56,9 @@ async def test_nobody_waits_for_a_queue_that_has_ended(monkeypatch: pytest.Monke
     assert await waits(waiting[0])
     queue.end()
     await asyncio.gather(*waiting)
+    queue.put(bytes(20))
+    for wait in (queue.room, queue.empty):
+        assert not await waits(asyncio.create_task(wait()))
 
 
 async def test_without_a_reader_the_oldest_events_go(monkeypatch: pytest.MonkeyPatch) -> None:
