@@ -31,13 +31,13 @@ class Soak:
     """
 
     COUNTERS = ("underruns", "overruns", "device_underflows", "device_overflows")
-    NAMES = ("minutes", "resident_kb", "objects", "least_ms", "most_ms", "chunks", *COUNTERS, "missed_ms")
+    NAMES = ("minutes", "resident_kb", "objects", "least_ms", "most_ms", "heard_ms", "dropped", *COUNTERS, "missed_ms")
 
     def __init__(self) -> None:
         self.audio = DeviceAudioIO(echo_control=None)
         self.audio.observer = self.observe
         self.happened: dict[str, int] = {}
-        self.chunks = 0
+        self.heard = 0  # samples up to the last chunk
         self.fills: list[float] = []
 
     def observe(self, event: AudioEvent) -> None:
@@ -46,7 +46,7 @@ class Soak:
 
     async def listen(self) -> None:
         while (chunks := await self.audio.captured()) is not None:
-            self.chunks += len(chunks)
+            self.heard = chunks[-1][0] if chunks else self.heard
             self.audio.events()
 
     async def speak(self) -> None:
@@ -71,7 +71,8 @@ class Soak:
             "objects": len(gc.get_objects()),
             "least_ms": round(min(fills, default=0.0) * 1e3),
             "most_ms": round(max(fills, default=0.0) * 1e3),
-            "chunks": self.chunks,
+            "heard_ms": round(self.heard * 1e3 / WIRE.rate),
+            "dropped": self.audio.dropped_chunks,
             **{name: int(stats[name]) for name in self.COUNTERS},
             "missed_ms": round(self.audio.missed_s * 1e3),
         }

@@ -2,7 +2,6 @@
 
 import pytest
 from soak import Soak
-from virtual_card import WIRE
 
 pytestmark = [pytest.mark.card, pytest.mark.usefixtures("card")]
 
@@ -17,7 +16,7 @@ async def test_memory_and_what_waits_stay_as_they_are():
     assert end["resident_kb"] - begun["resident_kb"] < 2048
     assert end["objects"] - begun["objects"] < 1000
     starved = end["device_underflows"] + end["device_overflows"] + end["missed_ms"] > 0
-    assert end["overruns"] == 0 or starved
+    assert end["overruns"] + end["dropped"] == 0 or starved
     # 100 to 260 ms wait as a rule: ten times as much is a loop that hangs, not one that is late
     assert max(row["most_ms"] for row in rows) < 3000 or starved
-    assert end["chunks"] * 0.02 * WIRE.rate == pytest.approx(SECONDS * WIRE.rate, rel=0.1) or starved
+    assert end["heard_ms"] == pytest.approx(SECONDS * 1000, rel=0.1) or starved
