@@ -1,11 +1,14 @@
 """When a device's next block can be expected, so that a tick finds it fresh."""
 
+import math
 from typing import Final
 
 SETTLE_S: Final = 0.0005
 """So long after a block is due it is looked for."""
 LATE_S: Final = 0.002
 """So long later again, while it has not come; more when it has not come for long."""
+LEAST_S: Final = 0.005
+"""Shorter blocks are looked for several at once."""
 LONGEST_S: Final = 0.02
 """A tick is never further off."""
 ANEW_S: Final = 1.0
@@ -19,7 +22,7 @@ class Cadence:
     """
 
     def __init__(self, block_s: float) -> None:
-        self._block_s = min(block_s, LONGEST_S)
+        self._block_s = min(block_s * max(1, math.ceil(LEAST_S / block_s)), LONGEST_S)
         self._step_s = self._block_s
         self._anew_at = 0.0
         self._frames = -1

@@ -4,7 +4,7 @@ import itertools
 import random
 
 import pytest
-from realtime_voice.audio.cadence import ANEW_S, LATE_S, LONGEST_S, SETTLE_S, Cadence
+from realtime_voice.audio.cadence import ANEW_S, LATE_S, LEAST_S, LONGEST_S, SETTLE_S, Cadence
 
 
 def look(block_s, arrivals, until):
@@ -47,6 +47,13 @@ def test_one_late_block_is_not_taken_for_a_pair_for_longer_than_a_second():
 def test_a_device_that_brings_nothing_costs_few_looks():
     looks, _ = look(0.01, [1.0], 2.0)
     assert len(looks) < 80
+
+
+@pytest.mark.parametrize("block_s", [0.001, 0.0025, 0.003])
+def test_short_blocks_are_looked_for_several_at_once(block_s):
+    looks, ages = look(block_s, [1.0 + n * block_s for n in range(1000)], 1.0 + 1000 * block_s)
+    assert min(b - a for a, b in itertools.pairwise(looks)) >= LEAST_S - 1e-9
+    assert max(ages) <= 2 * LEAST_S + SETTLE_S
 
 
 def test_long_blocks_do_not_keep_a_tick_away():
