@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 RATE: Final = 24000  # any: options are checked with it
 RING_SECONDS: Final = 10
+CHUNK_MS: Final = 20  # the gate's own default
 CHUNKS_WAITING: Final = 1000
 QUIET_CHUNK_MS: Final = 100
 LIVE_MS: Final = 10_000
@@ -79,7 +80,8 @@ class EngineAudioIO(ABC):
         self._speed = 1.0
         if unknown := gate.keys() - GateOptions.__annotations__:
             raise TypeError(f"{type(self).__name__} has no option {min(unknown)!r}")
-        gate.setdefault("quiet_chunk_ms", max(QUIET_CHUNK_MS, gate.get("chunk_ms", 0)))
+        chunk_ms = gate.setdefault("chunk_ms", CHUNK_MS)
+        gate.setdefault("quiet_chunk_ms", max(QUIET_CHUNK_MS, chunk_ms))
         Gate(RATE, **gate)
         self._gate_options = gate
         self._has_open_speaker = False  # that its microphone may hear
@@ -329,8 +331,10 @@ class EngineAudioIO(ABC):
             self._tell((SpeechStarted if name == "speech_started" else SpeechStopped)(sample, time))
 
     def _drop_old(self) -> None:
+        is_open = self._gate_options.get("mode", "open") == "open"
+        longest_ms = self._gate_options["quiet_chunk_ms" if is_open else "chunk_ms"]
         kept = LIVE_MS * self.gate.wire_rate // 1000
-        while self._chunks and self._chunks[-1][0] - self._chunks[0][0] >= kept:
+        while len(self._chunks) * longest_ms > LIVE_MS and self._chunks[-1][0] - self._chunks[0][0] >= kept:
             self._chunks.popleft()
             self.dropped_chunks += 1
 
@@ -367,7 +371,10 @@ class EngineAudioIO(ABC):
 
     def _wake(self) -> None:
         if self.listener is not None and not self._ended:
-            self.listener()
+            try:
+                self.listener()
+            except Exception as failure:  # noqa: BLE001  told by `captured`
+                self._end(failure)
             if not self._has_news:
                 return
         self._awake.set()

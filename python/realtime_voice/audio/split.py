@@ -45,7 +45,7 @@ class SplitAudioIO:
 
     @listener.setter
     def listener(self, listener: Callable[[], object] | None) -> None:
-        self.microphone.listener = listener
+        self.microphone.listener = self.speaker.listener = listener
 
     def events(self) -> list[AudioEvent]:
         """Take the microphone's speech events, the speaker's playout events, and what happened to both devices."""

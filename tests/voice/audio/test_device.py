@@ -266,3 +266,18 @@ async def test_what_a_session_does_not_take_in_time_is_dropped_oldest_first(card
     assert audio.dropped_chunks == pytest.approx(100, abs=2)
     assert chunks[-1][0] - chunks[0][0] == 499 * 480  # whole chunks, with the place each had
     await audio.stop()
+
+
+async def test_little_that_was_said_long_ago_is_not_dropped(card, clock):
+    audio = DeviceAudioIO(clock=clock, echo_control=None, block_s=0.1, mode="push_to_talk")
+    await audio.start(WIRE, WIRE, framed=False)
+    (stream,) = card.streams
+    for block in range(240):
+        audio.talking = block % 120 < 10
+        stream.run(captured=b"\x00\x10" * 4800, blocks=1)
+        await clock.run(0.1)
+    chunks = await audio.captured()
+    assert audio.dropped_chunks == 0
+    assert sum(len(chunk) for _, chunk in chunks) == pytest.approx(2 * 48000, rel=0.1)
+    assert chunks[-1][0] - chunks[0][0] > 240_000
+    await audio.stop()

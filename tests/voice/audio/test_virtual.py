@@ -411,6 +411,35 @@ async def test_microphone_and_speaker_may_be_of_two_kinds(clock):
         pass
 
 
+async def test_a_session_is_told_of_the_speaker_while_the_microphone_has_nothing_to_tell(clock):
+    audio = SplitAudioIO(PushAudioIO(mode="gated", clock=clock), PushAudioIO(clock=clock))
+    await audio.start(WIRE, WIRE, framed=False)
+    seen = []
+    audio.listener = lambda: seen.extend(audio.events())
+    audio.playout.feed(delta("a", tone(0.2)))
+    audio.playout.end_item("a")
+    for _ in range(40):
+        audio.microphone.push(bytes(960))
+        audio.speaker.pull(480)
+    assert [type(event) for event in seen] == [PlayoutStarted, PlayoutDrained]
+    await audio.stop()
+
+
+async def test_a_failure_of_the_listener_is_told_by_captured(clock):
+    audio = PushAudioIO(clock=clock)
+    await audio.start(WIRE, WIRE, framed=False)
+
+    def listener():
+        raise RuntimeError("a bug")
+
+    audio.listener = listener
+    audio.push(tone(0.1))
+    assert len(await take(audio)) > 0
+    with pytest.raises(RuntimeError, match="a bug"):
+        await audio.captured()
+    await audio.stop()
+
+
 def test_wrong_formats_are_refused():
     with pytest.raises(ValueError, match="8000"):
         Wire("pcmu", 24000)
