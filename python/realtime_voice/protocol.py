@@ -272,13 +272,13 @@ class ClientProtocol:
         One that is no `Item` is sent with all its fields, known here or not. Raises ValueError for what is no item.
         """
         if not isinstance(item, ev.Item):
+            msgspec.convert(item, ev.Item)
             item = dict(item)
         item_id = _id_of(item) or self._new_id("item")
         if isinstance(item, ev.Item):
             item = msgspec.structs.replace(item, id=item_id)
             self._send(ev.ConversationItemCreate(item=item, previous_item_id=previous_item_id))
         else:
-            msgspec.convert(item, ev.Item)
             event = {"type": "conversation.item.create", "item": {**item, "id": item_id}}
             self._send(event if previous_item_id is None else {**event, "previous_item_id": previous_item_id})
         if respond:

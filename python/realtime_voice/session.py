@@ -337,7 +337,6 @@ class Session:
             await asyncio.wait({self._runner}, timeout=STOP_S)
         self._finish(None)
         if self._audio is not None:
-            self._audio.listener = None
             try:
                 await self._audio.stop()
             except Exception as error:  # noqa: BLE001  the session ends all the same
@@ -386,6 +385,8 @@ class Session:
             error = None  # an orderly end
         self._error = error
         self._group = None
+        if self._audio is not None:
+            self._audio.listener = None
         for waiter in self._waiters.values():
             waiter.fail(error or ConnectionClosed("the session has ended", 1000))
         self._waiters.clear()
@@ -826,6 +827,8 @@ class Session:
             await asyncio.sleep(PLAYOUT_LOOK_S)
 
     def _send_captured(self, chunks: list[tuple[int, bytes]]) -> None:
+        if self.protocol.session is SessionState.FAILED:
+            return  # the session is about to end with the reason
         for _, message in chunks:
             self._link.send_chunk(message)
         self._take_audio_events()

@@ -399,6 +399,8 @@ async def test_items_are_placed_retrieved_and_removed(peer: Any) -> None:
         assert (await peer.expect("conversation.item.create"))["previous_item_id"] == "root"
         with pytest.raises(ValueError, match="type"):
             await session.send_item({"role": "user"})
+        with pytest.raises(ValueError, match="object"):
+            await session.send_item(["message"])
         item_id = await session.send_item({**text, "phase": "commentary"})
         item = (await peer.expect("conversation.item.create"))["item"]
         assert item == {**text, "phase": "commentary", "id": item_id}, "also what this package does not know"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from realtime_voice import AgentTranscript, LocalProtocolError, Session, ToolResult, connect
+from realtime_voice import AgentTranscript, LocalProtocolError, ServerError, Session, ToolResult, connect
 from realtime_voice import events as ev
 from realtime_voice.audio.push import PushAudioIO
 from realtime_voice.errors import AudioFileError, ConfigurationError, SessionTimeout
@@ -201,6 +201,26 @@ async def test_what_is_said_while_the_key_is_down_is_committed_and_answered(peer
         audio.push(bytes(2 * 50 * MS))
         await peer.expect("input_audio_buffer.clear")
         await peer.nothing()  # a tap is no question
+
+
+async def test_what_is_said_while_the_session_fails_hides_no_reason(peer: Any) -> None:
+    peer.turn_detection = None
+    audio = PushAudioIO(rate=24000, mode="push_to_talk")
+    session = open_session(peer, audio=audio, config=NO_TURNS)
+    await session.start()
+    await session.press()
+    await peer.send("error", error={"type": "invalid_request_error", "code": "insufficient_quota", "message": "No."})
+    async with asyncio.timeout(PATIENCE_S):
+        while session.is_running:
+            audio.talking = not audio.talking  # a turn to commit at every other push
+            audio.push(b"\x01\x00" * 150 * MS)
+            await asyncio.sleep(0)
+    sent = session._link._uplink.end
+    audio.push(b"\x01\x00" * 150 * MS)
+    assert session._link._uplink.end == sent, "nothing is taken any more"
+    with pytest.raises(ServerError, match="No"):
+        await session.wait()
+    await session.stop()
 
 
 async def test_what_the_detector_here_takes_for_speech_is_a_turn(peer: Any) -> None:
