@@ -72,6 +72,7 @@ static void use_ring(rc_ring *ring, uint32_t generation)
     region = rc_ring_read_region(ring, 10);
     rc_ring_read_release(ring, region.first_count + region.second_count);
     rc_ring_read(ring, more, 480);
+    rc_ring_miss(ring, 10);
     rc_ring_read_entire(ring, more, 480);
     ignored = (double)(rc_ring_capacity(ring) + rc_ring_writable(ring) + rc_ring_flush_target(ring) +
                        rc_ring_generation(ring, 0) + rc_ring_tail(ring) + rc_ring_overruns(ring) +

@@ -28,6 +28,8 @@ static void partial_operations_do_what_they_can_and_count_the_rest(void)
     CHECK(rc_ring_overruns(ring) == 2);
     CHECK(rc_ring_read(ring, out, 6) == 4);
     CHECK(rc_ring_underruns(ring) == 2);
+    rc_ring_miss(ring, 5);
+    CHECK(rc_ring_underruns(ring) == 7);
     CHECK(memcmp(in, out, 8) == 0 && out[4] == 0);
     CHECK(rc_ring_head(ring) == 4 && rc_ring_tail(ring) == 4);
     rc_ring_free(ring);

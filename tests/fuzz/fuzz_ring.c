@@ -73,6 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         case 7:
             CHECK(rc_ring_readable(ring) == ready);
+            rc_ring_miss(ring, count);
+            underruns += count;
             break;
         case 9:
             if (rc_ring_mark(ring, (uint32_t)count)) {
