@@ -837,7 +837,7 @@ class ClientProtocol:
     def _accept_update(self) -> None:
         request = self._answered("session.update")
         if request is not None:
-            self.requested = merge(self.requested, msgspec.to_builtins(request["session"]))
+            self.requested = merge(self.requested, msgspec.to_builtins(request["session"] or {}))
 
     def _on_item(
         self, event: ev.ConversationItemAdded | ev.ConversationItemDone | ev.ConversationItemCreated, out: list[Event]
@@ -848,8 +848,8 @@ class ClientProtocol:
         if item_id in self._told:
             out.clear()
             return
-        if request is not None and (sent := msgspec.convert(request["item"], ev.Item)).content:
-            item = msgspec.structs.replace(item, content=sent.content)  # no server sends an image back
+        if request is not None and (content := _content_of(request["item"])):
+            item = msgspec.structs.replace(item, content=content)  # no server sends an image back
         self.conversation.place(item, event.previous_item_id)
         self._present[item_id] = None
         bound(self._present)
@@ -1022,6 +1022,14 @@ def _is_plain(request: _Request) -> bool:
 
 def _id_of(item: Any) -> str | None:
     return item.get("id") if isinstance(item, dict) else getattr(item, "id", None)
+
+
+def _content_of(item: Any) -> list[ev.ContentPart] | None:
+    """Return the content of an item that was sent, None where it is none that is known here."""
+    try:
+        return msgspec.convert(item, ev.Item).content
+    except msgspec.ValidationError:
+        return None
 
 
 def _said(text: str) -> ev.Item | None:

@@ -702,6 +702,22 @@ def test_items_can_be_inserted_and_removed() -> None:
     assert [item.id for item in server.protocol.conversation.items()] == ["first", "a", "b", "lost"]
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "conversation.item.create", "item": {"id": "a", "type": "message", "role": "user", "content": "Hi"}},
+        {"type": "session.update"},
+    ],
+)
+def test_what_only_this_server_understands_hides_no_answer(event: dict[str, Any]) -> None:
+    server = Server()
+    event_id = server.protocol.send(event)
+    server.item("a", "user", None, content=[{"type": "input_text", "text": "Hi"}])
+    server.say("session.updated", session=server.session)
+    assert [item.id for item in server.protocol.conversation.items()] == ["a"]
+    assert not server.protocol.awaits(event_id)
+
+
 def test_history_holds_what_was_heard_and_can_be_replayed() -> None:
     server = Server()
     server.item("u", "user", None, content=[{"type": "input_text", "text": "Hi"}])
