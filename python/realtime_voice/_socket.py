@@ -90,17 +90,26 @@ class _Connection(ClientConnection):
     waiting = 0
     """Messages that have begun to arrive and that `recv` has not returned."""
     listener: Callable[[bytes], bool] | None = None
+    hears = True
 
     def data_received(self, data: bytes) -> None:
         self.received_bytes += len(data)
         super().data_received(data)
 
     def process_event(self, event: Event) -> None:
+        if not self.hears and isinstance(event, Frame) and event.opcode not in {Opcode.PING, Opcode.PONG}:
+            return
         if isinstance(event, Frame) and event.opcode in {Opcode.TEXT, Opcode.BINARY}:
             if event.fin and not self.waiting and self.listener is not None and self.listener(bytes(event.data)):
                 return
             self.waiting += 1
         super().process_event(event)
+
+    def hear_no_more(self) -> None:
+        """Pass over what still comes: where much waits unread, the peer's answer to a close would wait behind it."""
+        self.hears, self.listener = False, None
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def send_now(self, message: bytes) -> bool:
         if self.protocol.state is not State.OPEN or self.paused:
@@ -170,7 +179,7 @@ class Socket:
 
     async def close(self) -> None:
         """Close within CLOSE_TIMEOUT_S, whatever the peer does; more calls do nothing."""
-        self._connection.listener = None
+        self._connection.hear_no_more()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import logging
@@ -44,6 +45,7 @@ from realtime_voice._socket import Socket
 from realtime_voice.audio.push import PushAudioIO
 from realtime_voice.audio.wire import BargeIn
 from realtime_voice.configuration import session_config
+from websockets.exceptions import ConnectionClosed as WebSocketClosed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -581,6 +583,29 @@ async def test_a_failure_of_ours_while_a_message_is_heard_ends_the_session_with_
         await peer.send("conversation.item.deleted", item_id="item_1")
         with pytest.raises(RuntimeError, match="a bug"):
             await asyncio.wait_for(session.wait(), 10)
+
+
+@pytest.mark.parametrize("unread", [False, True])
+async def test_a_peer_that_goes_on_talking_is_closed_in_order(
+    peer: Any, monkeypatch: pytest.MonkeyPatch, *, unread: bool
+) -> None:
+    monkeypatch.setattr("realtime_voice._socket.CLOSE_TIMEOUT_S", 30.0)
+    monkeypatch.setattr("realtime_voice.queues.EVENTS_KEPT", 5)
+
+    async def talk() -> None:
+        with contextlib.suppress(WebSocketClosed):
+            while True:
+                await peer.send("conversation.item.deleted", item_id="item_1")
+
+    async with open_session(peer) as session:
+        connection = session._link._current._socket._connection
+        talking = asyncio.create_task(talk())
+        await next_event(session, ev.ConversationItemDeleted)
+        if unread:
+            await until(lambda: connection.recv_messages.paused)
+    await until(lambda: connection.close_code is not None)
+    assert connection.close_code == 1000
+    await talking
 
 
 async def test_messages_keep_their_order_around_a_peer_that_takes_none_for_a_while(
