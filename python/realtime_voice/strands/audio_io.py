@@ -75,7 +75,8 @@ class AudioIOBase:
         input_device_index: Number of the microphone, as `realtime devices` lists it; the system's by default.
         input_frames_per_buffer: Frames, at the model's rate, of one block from the device; by default 20 ms on
             Linux and 10 ms elsewhere. Of two sizes the smaller one holds, for both sides.
-        input_buffer_size: Chunks (20 ms) of the microphone that may wait for the model; then the oldest are dropped.
+        input_buffer_size: Chunks (20 ms, 100 ms while nobody speaks) of the microphone that may wait for the model;
+            then the oldest are dropped. By default 10 s.
         output_device_index: Number of the speaker; the system's by default.
         output_frames_per_buffer: The same for the speaker.
         output_buffer_size: Blocks that may wait behind the 10 s in the speaker's ring before no more is read from the
@@ -172,6 +173,11 @@ class AudioIOBase:
         capture = cast("CaptureOptions", {**echo, **interrupting, **gate})
         self._shared = Shared(audio, given, capture, local_turns=local_turns)
 
+    @property
+    def dropped_chunks(self) -> int:
+        """How many chunks of the microphone the model did not take in time, and never will."""
+        return self._shared.dropped_chunks
+
 
 class Shared:
     """The one audio side of input and output: open while either is."""
@@ -185,7 +191,13 @@ class Shared:
         self._capture = capture
         self._side: AudioSide | None = None
         self._users = 0
+        self._dropped_chunks = 0  # of audio sides that are closed
         self._opening = asyncio.Lock()
+
+    @property
+    def dropped_chunks(self) -> int:
+        """How many chunks were captured and not taken in time."""
+        return self._dropped_chunks + (0 if self._side is None else self._side.dropped_chunks)
 
     async def open(self, model: Any, streams: tuple[Stream, Stream]) -> AudioSide:
         """Start the audio side for whoever comes first; later calls share it."""
@@ -203,6 +215,7 @@ class Shared:
         self._users -= 1
         if self._users == 0 and self._side is not None:
             side, self._side = self._side, None
+            self._dropped_chunks += side.dropped_chunks
             await side.stop()
 
     def _device(self, streams: tuple[Stream, Stream]) -> AudioIO:
@@ -243,6 +256,18 @@ class AudioSide:
         self.input_format, self.output_format = streams
         self.input_chunks: int | None = None
         """How many chunks of the microphone may wait; None: as many as the audio side keeps."""
+        self._too_many = 0
+
+    @property
+    def dropped_chunks(self) -> int:
+        """How many chunks were captured and not taken in time."""
+        return self._too_many + int(getattr(self.audio, "dropped_chunks", 0))
+
+    def newest(self, chunks: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+        """Return of chunks that waited those that were to wait."""
+        kept = chunks if self.input_chunks is None else chunks[-self.input_chunks :]
+        self._too_many += len(chunks) - len(kept)
+        return kept
 
     async def start(self) -> None:
         """Open the audio side in the formats of the wire, and let a model of ours have the speaker."""
@@ -318,9 +343,7 @@ class AudioInputBase(ABC):
             if chunks is None:
                 await asyncio.Event().wait()
             elif chunks:
-                if self._side.input_chunks is not None:
-                    chunks = chunks[-self._side.input_chunks :]
-                audio = b"".join(chunk for _, chunk in chunks)
+                audio = b"".join(chunk for _, chunk in self._side.newest(chunks))
                 return (audio, True) if self._convert is None else (self._convert.samples(audio), False)
 
 

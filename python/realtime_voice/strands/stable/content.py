@@ -18,8 +18,10 @@ def message_items(message: BidiMessage) -> list[dict[str, Any]]:
     """Return the items of one message: its tool results, then its text and images as one user message.
 
     Raises:
-        ValueError: A block that the Realtime API does not take.
+        ValueError: A block that the Realtime API does not take, or none at all.
     """
+    if not message.content:
+        raise ValueError("the message has no content: send text, images or tool results")
     items: list[dict[str, Any]] = []
     content: list[dict[str, Any]] = []
     for block in message.content:

@@ -266,9 +266,12 @@ async def test_what_waits_for_the_model_is_bounded_by_choice() -> None:
         source = side.input()
         await source.start(BidiAgent(model=OtherModel(24000, 24000)))
     audio.push(loud(24000))
+    waiting = len(audio._chunks)
     assert len((await source()).source["bytes"]) <= 2 * 2 * 480
+    assert side.dropped_chunks == waiting - 2 > 0
     assert audio.playout.backlog_bytes == 2 * 3 * 240
     await source.stop()
+    assert side.dropped_chunks == waiting - 2
 
 
 async def test_the_seed_options_reach_the_device(monkeypatch: pytest.MonkeyPatch) -> None:

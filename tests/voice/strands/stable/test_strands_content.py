@@ -128,6 +128,11 @@ def test_what_the_model_does_not_take(block: Any, words: str) -> None:
         message_items(BidiMessage([TextBlock("Hello"), block]))
 
 
+def test_an_empty_message_is_refused() -> None:
+    with pytest.raises(ValueError, match="the message has no content"):
+        message_items(BidiMessage([]))
+
+
 @pytest.mark.parametrize("as_text", [True, False])
 def test_function_tool(as_text: bool) -> None:
     schema = {"type": "object", "properties": {"x": {"type": "integer"}}}
