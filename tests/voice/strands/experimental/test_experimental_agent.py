@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from realtime_voice.audio import PlayoutDrained, VirtualAudioIO
-from realtime_voice.errors import ConfigurationError
+from realtime_voice.errors import ConfigurationError, ConnectionClosed
 from realtime_voice.events import Interrupted, Reconnected, Reconnecting, ToolResult, TurnLatency
 from realtime_voice.strands import (
     BidiAgent,
@@ -331,6 +331,26 @@ async def test_an_ended_session_is_renewed_and_a_slow_tool_answers_the_new_one(p
     assert shown["content"][1]["image_url"] == "data:image/png;base64,aW1hZ2U="
     assert output["call_id"] == "1"
     await model.stop()
+
+
+async def test_stopped_while_it_is_renewed(peer: Any) -> None:
+    model = model_at(peer.url)
+    await model.start()
+    received = model.receive()
+    await anext(received)
+    await peer.sockets[-1].close(1000)
+    with pytest.raises(BidiModelTimeoutError) as lost:
+        async for _ in received:
+            pass
+    peer.silent = True
+    await model.stop()
+    renewal = asyncio.create_task(model.start(**lost.value.restart_config))
+    await peer.connected(2)
+    await model.stop()
+    with pytest.raises(ConnectionClosed, match="stopped while its connection was renewed"):
+        await asyncio.wait_for(renewal, PATIENCE_S)
+    await asyncio.wait_for(peer.sockets[1].wait_closed(), PATIENCE_S)
+    assert model.session is None
 
 
 @pytest.mark.parametrize(
