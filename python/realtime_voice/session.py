@@ -368,7 +368,7 @@ class Session:
             self.protocol.request_response(saying(self._greeting))
             self._queue_outgoing()
         if self._audio is not None:
-            self._audio.listener = functools.partial(self._listen, self._audio)
+            self._hear(functools.partial(self._listen, self._audio))
             group.create_task(self._capture_all(self._audio), name="realtime capture")
         await self._link.keep(group)
 
@@ -385,8 +385,7 @@ class Session:
             error = None  # an orderly end
         self._error = error
         self._group = None
-        if self._audio is not None:
-            self._audio.listener = None
+        self._hear(None)
         for waiter in self._waiters.values():
             waiter.fail(error or ConnectionClosed("the session has ended", 1000))
         self._waiters.clear()
@@ -811,6 +810,10 @@ class Session:
                 self.audio_event(event)
         elif self._playout is not None:
             self._playout.tell_events()
+
+    def _hear(self, listener: Callable[[], object] | None) -> None:
+        if self._audio is not None and hasattr(self._audio, "listener"):  # else `captured` does alone
+            self._audio.listener = listener
 
     def _listen(self, audio: AudioIO) -> None:
         """Send what was captured in the turn of the event loop that found it, unless too much waits for the socket."""

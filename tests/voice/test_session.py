@@ -539,6 +539,28 @@ async def test_a_chunk_leaves_in_the_turn_of_the_loop_in_which_it_was_heard(
         assert len((await peer.expect("input_audio_buffer.append"))["audio"]) == 1280
 
 
+class Microphone:
+    """An audio side of an application's own that has no listener."""
+
+    __slots__ = ("_io", "captured", "events", "playout", "stop")
+
+    def __init__(self, io: PushAudioIO) -> None:
+        self._io, self.captured, self.events, self.stop = io, io.captured, io.events, io.stop
+
+    async def start(self, *wires: Wire, framed: bool) -> None:
+        await self._io.start(*wires, framed=framed)
+        self.playout = self._io.playout
+
+
+async def test_an_audio_side_without_a_listener_is_heard_too(peer: Any) -> None:
+    io = PushAudioIO(rate=24000)
+    async with open_session(peer, audio=Microphone(io)) as session:
+        io.push(b"\1\0" * 480)
+        await peer.expect("input_audio_buffer.append")
+        await session.stop()
+        assert not session.is_running
+
+
 async def test_a_message_is_heard_in_the_turn_of_the_loop_that_read_it(
     peer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
