@@ -1,6 +1,6 @@
 """Tune the light speech detector and write csrc/rc_vad_weights.h.
 
-    python bench/vad_tune.py DATA VOICES BEDS --start OLD --keep 0.15 --out csrc/rc_vad_weights.h
+    python bench/vad_tune.py DATA VOICES BEDS --start OLD --keep 0.3 --out csrc/rc_vad_weights.h
 
 DATA is labelled speech as bench/vad_quality.py takes it; only its clean recordings in the groups of
 --groups are used, so that the others stay unheard. VOICES is a folder of sentences out of a studio or
@@ -9,9 +9,8 @@ folders of recorded noise without foreground speech (surroundings, single sounds
 from as often as the others; all 16 kHz WAV. What the weights in use heard, and under which licences,
 is in docs/speech.md. Other noise, music, babble and rooms are made here. Scenes of 20 seconds are
 heard through the C code's own features, and the network is trained on them with torch. With --start
-training begins at weights written before, and --keep keeps a share of them, or of --old: the average of
-both ends knows what either knows (M. Wortsman et al., Model Soups, 2022). Needs a C compiler, numpy and
-torch.
+training begins at weights written before and may keep a share of them: the average of both ends knows
+what either knows (M. Wortsman et al., Model Soups, 2022). Needs a C compiler, numpy and torch.
 """
 
 import argparse
@@ -442,8 +441,7 @@ def main() -> None:
     arguments.add_argument("--epochs", type=int, default=8)
     arguments.add_argument("--rate", type=float, default=4e-3, help="highest learning rate")
     arguments.add_argument("--start", type=Path, help="weights written before, to start from")
-    arguments.add_argument("--old", type=Path, help="weights written before, to keep a share of (those of --start)")
-    arguments.add_argument("--keep", type=float, default=0.0, help="that share of the result")
+    arguments.add_argument("--keep", type=float, default=0.0, help="share of those in the result")
     arguments.add_argument("--out", type=Path, required=True)
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -455,9 +453,9 @@ def main() -> None:
         with multiprocessing.get_context("fork").Pool() as pool:
             scenes = list(pool.imap(heard, range(options.scenes), chunksize=8))
     features, labels = (np.stack(kind) for kind in zip(*scenes, strict=True))
-    start, old = options.start, options.old or options.start
-    weights = train(features, labels, options.epochs, options.rate, written(start) if start else {})
-    weights = averaged(weights, written(old), options.keep) if old else weights
+    start = written(options.start) if options.start else {}
+    trained = train(features, labels, options.epochs, options.rate, start)
+    weights = averaged(trained, start, options.keep) if start else trained
     options.out.write_text(header(weights))
 
 
