@@ -14,6 +14,7 @@ from realtime_voice.reconnect import LinkState, ReconnectPolicy
 
 from tests.voice.resilience.fault_proxy import FaultProxy
 from tests.voice.resilience.scripted_peer import LABELS, RATE, WORD_MS, WORDS, Script, ScriptedPeer, level
+from tests.voice.stepped_clock import SteppedClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,39 +25,6 @@ PATIENCE_S = 45.0
 FADE_MS = 5
 """Behind a gap in the playout the speaker fades in; that much of a word is not loud, and not lost."""
 STEP_S = 0.1
-
-
-class SteppedClock:
-    """Time that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self._waiting: list[tuple[float, asyncio.Future[None]]] = []
-
-    def time(self) -> float:
-        return self.now
-
-    async def sleep_until(self, time: float) -> None:
-        if time <= self.now:
-            await asyncio.sleep(0)
-            return
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append((time, future))
-        await future
-
-    def call_at(self, time: float, callback: Callable[[], object]) -> asyncio.Task[None]:
-        async def wait() -> None:
-            await self.sleep_until(time)
-            callback()
-
-        return asyncio.ensure_future(wait())
-
-    def step(self, seconds: float) -> None:
-        self.now += seconds
-        for _, future in [entry for entry in self._waiting if entry[0] <= self.now]:
-            if not future.done():
-                future.set_result(None)
-        self._waiting = [entry for entry in self._waiting if entry[0] > self.now and not entry[1].done()]
 
 
 class Talk:
