@@ -416,6 +416,11 @@ class ClientProtocol:
         self._respond_if_due()
 
     @property
+    def active_items(self) -> list[str]:
+        """Items of the active response."""
+        return list(self._active_items)
+
+    @property
     def open_items(self) -> list[str]:
         """Items of the active response that are not complete."""
         return [item_id for item_id, is_done in self._active_items.items() if not is_done]

@@ -67,6 +67,8 @@ def history_items(
     answered: set[str] = set()
     items: list[dict[str, Any]] = []
     for message in messages:
+        if _bidi(message).get("status") == "incomplete" and _bidi(message).get("kind") == "transcript":
+            continue  # a placeholder: nobody said it
         content: list[dict[str, Any]] = []
         for block in message["content"]:
             if block.get("text"):
@@ -106,9 +108,14 @@ def history_items(
 
 def _is_dispatch(message: Any) -> bool:
     """Whether the message only notes that its tools were started."""
+    return bool(_bidi(message).get("kind") == "tool_dispatch")
+
+
+def _bidi(message: Any) -> Mapping[str, Any]:
+    """Return what Strands' bidirectional agent notes of a message."""
     custom: Any = message.get("metadata", {}).get("custom", {})
-    kind = custom.get("bidi", {}).get("kind") if isinstance(custom, dict) else None
-    return bool(kind == "tool_dispatch")
+    noted: Any = custom.get("bidi", {}) if isinstance(custom, dict) else {}
+    return noted if isinstance(noted, dict) else {}
 
 
 def output_items(call_id: str, content: Sequence[Any]) -> list[dict[str, Any]]:

@@ -384,6 +384,22 @@ class RealtimeModel(ABC):
             await new.session.send_audio(audio)
         return len(audio) // (2 if new.to_wire.wire.encoding == "pcm" else 1)
 
+    def _broken_off(self) -> list[dict[str, Any]]:
+        """Return what was said of an answer that a renewal breaks off: the agent's history has it once it is whole."""
+        old = self._connection or self._left
+        if old is None:
+            return []
+        active = old.session.protocol.active_items
+        return [
+            {
+                "type": "message",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": part.text} for part in item.content or ()],
+            }
+            for item in old.session.conversation()
+            if item.id in active and item.type == "message"
+        ]
+
     def _changed(self, new: Connection, attempts: int, replayed: int) -> Renewed | Reconnected:
         """Return how long the change of connections was felt."""
         now = asyncio.get_running_loop().time()
@@ -430,7 +446,7 @@ class RealtimeModel(ABC):
         session_config = options.session_config(
             self._audio, self._transcription, system_prompt, [function_tool(tool) for tool in tools or ()], fields
         )
-        history = history_items(messages or (), self._pending_calls, self._heard)
+        history = [*history_items(messages or (), self._pending_calls, self._heard), *self._broken_off()]
         wire_in, wire_out = self.wires
         stream_in, stream_out = self._streams
         session = connect(

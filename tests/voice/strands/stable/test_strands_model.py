@@ -645,6 +645,39 @@ async def test_restart_tells_the_new_session_all(peer: Peer) -> None:
         await model.stop()
 
 
+@pytest.mark.parametrize("is_whole", [False, True])
+async def test_an_answer_that_a_renewal_breaks_off_is_told(peer: Peer, is_whole: bool) -> None:
+    model = make(peer)
+    await model.start()
+    events = model.receive()
+    item = {"id": "a1", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    where = {"response_id": "r1", "item_id": "a1", "output_index": 0, "content_index": 0}
+    await peer.say(
+        created(),
+        {"type": "response.output_item.added", "response_id": "r1", "output_index": 0, "item": item},
+        {"type": "conversation.item.added", "previous_item_id": None, "item": item},
+        {"type": "response.content_part.added", "part": {"type": "audio", "transcript": ""}, **where},
+        {"type": "response.output_audio_transcript.delta", "delta": "Once upon a", **where},
+        *([done()] if is_whole else []),
+    )
+    await take(events, 7 if is_whole else 5)
+    asked: Any = {"role": "user", "content": [{"text": "A story"}]}
+    filled: Any = {
+        "role": "assistant",
+        "content": [{"text": "[Transcript unavailable.]"}],
+        "metadata": {"custom": {"bidi": {"kind": "transcript", "status": "incomplete"}}},
+    }
+    try:
+        await model.restart("", [], [filled, asked])
+        items = [event["item"] for event in await peer.got("conversation.item.create", 2 if is_whole else 3)]
+        told = [(item["role"], item["content"][0]["text"]) for item in items]
+        assert told[:-1] == [("user", "A story"), *([] if is_whole else [("assistant", "Once upon a")])]
+        assert told[-1][0] == "system"
+    finally:
+        await events.aclose()
+        await model.stop()
+
+
 @pytest.mark.parametrize("begun_anew", [False, True])
 async def test_stopped_while_it_is_renewed(peer: Peer, begun_anew: bool) -> None:
     model = make(peer)
