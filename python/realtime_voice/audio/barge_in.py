@@ -7,7 +7,7 @@ import msgspec
 Policy = Literal["local", "server", "both", "off"]
 POLICIES: Final[tuple[Policy, ...]] = ("local", "server", "both", "off")
 CHECKED: Final = {"confirm_ms": 60, "confirm_probability": 0.5}
-"""Where the echo check listens too, which by itself is slow to be sure of the user. So 98 of 100 are caught, and the
+"""Where the echo check listens too, which by itself is slow to be sure of the user. So 97 of 100 are caught, and the
 agent is never taken for the user (docs/echo.md)."""
 
 
