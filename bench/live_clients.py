@@ -13,10 +13,10 @@ those of several sessions take turns. A figure whose audio did not arrive, up or
 What a figure includes. All: a task that is the microphone's clock, which `nothing` has alone. Strands: the callbacks of
 both devices, called by that task instead of PortAudio's threads. pipecat: its input's callback and its writes; its
 speech detection is off, as by default. livekit-agents: a session without its room; its speech detection is off where
-the server detects turns. openai-agents has no device side. `ours`: a virtual sound card that calls the C callback every
-10 ms, the rings, the tick, speech detection; `ours_in_strands` the same below a `BidiAgent`; `ours_push`, for those who
-bring their own audio, all but the tick. Nobody resamples. Appends: Strands, pipecat and openai-agents send each block,
-livekit 100 ms at a time, ours 20 ms while somebody speaks and 100 ms else.
+the server detects turns. openai-agents has no device side. `ours`: a virtual sound card that calls the C callback with
+blocks of 20 ms as a sound card on Linux does, the rings, the tick, speech detection; `ours_in_strands` the same below a
+`BidiAgent`; `ours_push`, for those who bring their own audio, all but the tick. Nobody resamples. Appends: Strands,
+pipecat and openai-agents send each block, livekit 100 ms at a time, ours 20 ms while somebody speaks and 100 ms else.
 
 Compression: OpenAI's server takes up permessage-deflate when it is offered, as captures show; its documentation does
 not speak of it. `websockets` offers it by default, and so do Strands, pipecat and openai-agents; ours and livekit do

@@ -112,7 +112,7 @@ class Client:
 
     def _audio(self) -> VirtualAudioIO | PushAudioIO:
         """The live session's."""
-        return VirtualAudioIO(rate=RATE, heard=self._hear)
+        return VirtualAudioIO(rate=RATE, block_s=BLOCK_MS / 1000, heard=self._hear)  # as a sound card's on Linux
 
     def _hear(self, played: bytes) -> None:
         if played != SILENCE[: len(played)]:

@@ -461,3 +461,17 @@ def test_options_are_checked_when_they_are_given(kind):
         kind(pre_roll_ms=9000)
     with pytest.raises(ValueError, match="mode must be"):
         kind(mode="half")
+
+
+async def test_blocks_may_be_longer(clock):
+    heard = []
+    audio = VirtualAudioIO(rate=24000, block_s=0.02, heard=heard.append, clock=clock)
+    await audio.start(WIRE, WIRE, framed=False)
+    audio.say(tone(0.1), 24000)
+    await clock.run(0.1)
+    assert b"".join(chunk for _, chunk in audio.take()) == bytes(tone(0.1))
+    assert [len(block) for block in heard] == [960] * 5
+    await audio.stop()
+    for block_s in (0.009, 0.11, 0.0105):
+        with pytest.raises(ValueError, match="block_s"):
+            VirtualAudioIO(block_s=block_s)
