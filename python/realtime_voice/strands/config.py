@@ -264,6 +264,12 @@ def session_config(
     return merge(config, fields)
 
 
+def server_interrupts(fields: Mapping[str, Any]) -> bool:
+    """Return whether the server cancels its response by itself when it hears the user."""
+    detection = fields.get("audio", {}).get("input", {}).get("turn_detection", {})
+    return detection is not None and detection.get("interrupt_response", True) is not False
+
+
 def wires(audio: AudioOptions, fields: Mapping[str, Any]) -> tuple[Wire, Wire]:
     """Return the encodings of audio sent and received, from the options and what `fields` override.
 

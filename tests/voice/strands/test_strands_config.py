@@ -166,3 +166,17 @@ def test_a_key_may_be_a_function() -> None:
         ValueError, match=r"client_config\['api_key'\] must be a string, a function that returns one or"
     ):
         config.client_options({"api_key": 7})
+
+
+@pytest.mark.parametrize(
+    ("detection", "interrupts"),
+    [
+        ({}, True),
+        ({"turn_detection": {"type": "semantic_vad"}}, True),
+        ({"turn_detection": {"interrupt_response": False}}, False),
+        ({"turn_detection": None}, False),
+    ],
+)
+def test_who_cancels_a_response(detection: object, interrupts: bool) -> None:
+    assert config.server_interrupts({"audio": {"input": detection}}) == interrupts
+    assert config.server_interrupts({})

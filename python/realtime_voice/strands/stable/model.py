@@ -130,7 +130,12 @@ class BidiOpenAIRealtimeModel(RealtimeModel, BidiModel, AudioCapable):
         return cast("AudioConfig", {"input": stream_in, "output": stream_out})
 
     def _translator(self, converter: FromWire, *, transcription: bool) -> Translator:
-        return Translator(self.get_audio_config()["output"], converter, transcription=transcription)
+        return Translator(
+            self.get_audio_config()["output"],
+            converter,
+            transcription=transcription,
+            server_interrupts=options.server_interrupts(self._config["params"] or {}),
+        )
 
     def _started(self, connection_id: str) -> BidiConnectionStartEvent:
         return BidiConnectionStartEvent(connection_id=connection_id, model=self._config["model_id"])

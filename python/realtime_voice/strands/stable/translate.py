@@ -44,6 +44,7 @@ class Translator:
     Args:
         stream: Format of the audio the agent's outputs get.
         transcription: Whether the session writes down what the user says.
+        server_interrupts: Whether the server cancels its response by itself when it hears the user.
         converter: Turns the wire's audio into the format `stream`.
     """
 
@@ -55,6 +56,7 @@ class Translator:
         converter: FromWire,
         *,
         transcription: bool = True,
+        server_interrupts: bool = True,
     ) -> None:
         self.active_responses: set[str] = set()
         """Ids of the responses that have been created and are not done."""
@@ -64,11 +66,11 @@ class Translator:
         """Whether the response that ended last had any audio."""
         self._stream = stream
         self._transcription = transcription
+        self._server_interrupts = server_interrupts
         self._converter = converter
         self._responses: dict[str, _Response] = {}
         self._speeches: dict[str, bool] = {}  # user transcripts that are open -> whether any text came
         self._is_server_hearing = False  # the user, and so it cancels the active response by itself
-        self._was_cut = False  # something was silenced since the last response began
         self._cut_told = False
 
     def translate(self, event: Event) -> list[BidiOutputEvent]:
@@ -83,7 +85,7 @@ class Translator:
                 text = self._response(event.response_id).text
                 return text.write(event.item_id, event.content_index, event.delta)
             case wire.InputAudioBufferSpeechStarted():
-                self._is_server_hearing = True
+                self._is_server_hearing = self._server_interrupts
                 return self._open_speech(event.item_id)
             case wire.InputAudioBufferCommitted():
                 self._is_server_hearing = False
@@ -156,7 +158,7 @@ class Translator:
         if response_id in self.active_responses:
             return []
         self.active_responses.add(response_id)
-        self._was_cut = self._cut_told = False
+        self._cut_told = False
         return [BidiResponseStartEvent(response_id)]
 
     def _audio_delta(self, event: wire.ResponseOutputAudioDelta) -> list[BidiOutputEvent]:
@@ -185,7 +187,7 @@ class Translator:
         self.responses_done += 1
         self.spoke = bool(response.audio_id)
         events: list[BidiOutputEvent] = []
-        if self._was_cut or (event.status == "cancelled" and event.reason == "turn_detected"):
+        if event.status == "cancelled" and event.reason == "turn_detected":
             events += self._barged_in()
         parts = [
             part
@@ -230,7 +232,6 @@ class Translator:
         That is Strands' order. An answer may be complete, only not yet heard, or this side be who cuts: by a key, or
         because its own detector heard the user.
         """
-        self._was_cut = True
         told = [] if self.active_responses and self._is_server_hearing else self._barged_in()
         return [*told, _passed_on(event)]
 

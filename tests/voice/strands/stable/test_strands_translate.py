@@ -32,9 +32,9 @@ from strands.bidi.types import (
 PCM = {"format": "pcm", "sample_rate": 24000, "channels": 1}
 
 
-def translator(*, transcription: bool = True, rate: int = 24000) -> Translator:
+def translator(*, rate: int = 24000, **options: bool) -> Translator:
     stream: Any = {**PCM, "sample_rate": rate}
-    return Translator(stream, FromWire(Wire(), rate, 1), transcription=transcription)
+    return Translator(stream, FromWire(Wire(), rate, 1), **options)
 
 
 def run(machine: Translator, *events: dict[str, Any]) -> list[Any]:
@@ -182,13 +182,10 @@ def test_a_cut_by_a_key_or_the_detector_here_is_told_at_once(reason: str) -> Non
     assert BidiBargeInEvent() not in ended
 
 
-@pytest.mark.parametrize("status", ["cancelled", "completed"])
-def test_a_cut_that_the_server_did_not_make_is_told_by_the_responses_end(status: str) -> None:
-    machine = translator()
+def test_a_cut_of_a_server_that_leaves_it_to_this_side_is_told_at_once() -> None:
+    machine = translator(server_interrupts=False)
     run(machine, created(), part("output_audio.delta", delta="AAAA"), speech("speech_started", audio_start_ms=0))
-    assert machine.translate(cut()) == [BidiSessionEvent(cut())]
-    details = {"type": "cancelled", "reason": "client_cancelled"} if status == "cancelled" else None
-    assert run(machine, done(status=status, status_details=details))[0] == BidiBargeInEvent()
+    assert machine.translate(cut()) == [BidiBargeInEvent(), BidiSessionEvent(cut())]
 
 
 def test_items_of_one_response_that_overlap_are_one_audio_stream() -> None:
