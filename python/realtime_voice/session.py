@@ -14,11 +14,13 @@ import base64
 import contextlib
 import functools
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, cast
 
 from realtime_core.frame import append_message
 from realtime_voice import endpoint as endpoints
 from realtime_voice import events as ev
+from realtime_voice.audio.base import check_audio_io
 from realtime_voice.audio.clock import LoopClock
 from realtime_voice.audio.wire import (
     AudioEvent,
@@ -53,7 +55,7 @@ from realtime_voice.waiter import Waiter
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from realtime_core.delta import Delta
@@ -145,8 +147,11 @@ def connect(
     timeout_s: how long a connection may live, where that is less than the server allows.
     clock: what time it is; another than the event loop's is for tests.
 
-    Raises ValueError for what is wrong in the arguments, AudioFileError for a filler that cannot be read.
+    Raises ValueError for what is wrong in the arguments, TypeError for an `audio` that is none, AudioFileError for a
+    filler that cannot be read.
     """
+    if audio is not None:
+        check_audio_io(audio)
     if local_turns and not finds_no_turns(config):
         raise ValueError(
             "local_turns needs a server that does not look for turns: "
@@ -506,7 +511,9 @@ class Session:
         await self._sent()
 
     async def create_response(self, params: ev.ResponseParams | Mapping[str, Any] | None = None) -> None:
-        """Ask the agent to speak, as soon as it may."""
+        """Ask the agent to speak, as soon as it may. Raises TypeError for `params` that are none, as a bare text."""
+        if params is not None:
+            _check_params(params)
         self._running().request_response(params)
         await self._sent()
 
@@ -597,8 +604,10 @@ class Session:
         """Ask for a response and wait for it to end; with `conversation: "none"` beside the conversation.
 
         It is known by the metadata that the server echoes. Raises ServerError when the server refuses it,
-        SessionTimeout when it has not ended in time (it then goes on), and the session's error when that ends first.
+        SessionTimeout when it has not ended in time (it then goes on), the session's error when that ends first, and
+        TypeError for `params` that are none, as a bare text.
         """
+        _check_params(params)
         request_id = self._running().request_response(params)
 
         def is_answer(event: Event) -> bool:
@@ -997,6 +1006,14 @@ def _audio_of(event: ev.ClientEvent | Mapping[str, Any]) -> bytes | None:
     if not isinstance(event, ev.WireEvent) and event.get("type") == "input_audio_buffer.append":
         return base64.b64decode(event.get("audio") or "", validate=True)
     return None
+
+
+def _check_params(params: object) -> None:
+    if not isinstance(params, ev.ResponseParams | Mapping):
+        raise TypeError(
+            'params must be a mapping, such as {"instructions": "..."}, '
+            f"not {type(params).__name__}; say() speaks a text, send_text() puts it to the agent"
+        )
 
 
 def _interrupting(detection: Mapping[str, Any] | None, *, interrupt: bool) -> dict[str, Any]:

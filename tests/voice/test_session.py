@@ -168,6 +168,40 @@ async def test_close_code_of_a_refused_key_is_enough(peer: Any) -> None:
         await start
 
 
+@pytest.mark.parametrize(
+    ("audio", "given"), [("mic", "str"), (PushAudioIO, "the class PushAudioIO: call it"), (object(), "object")]
+)
+async def test_what_is_no_audio_side_is_refused_at_the_call(audio: Any, given: str) -> None:
+    with pytest.raises(TypeError, match=rf"^audio must be an AudioIO, such as DeviceAudioIO\(\), not {given}$"):
+        connect(base_url="ws://127.0.0.1:9/v1", audio=audio)
+
+
+async def test_an_audio_side_of_the_applications_own_need_not_be_of_ours(peer: Any) -> None:
+    class Own:
+        """No subclass, and no `listener`."""
+
+        def __init__(self) -> None:
+            self._side = PushAudioIO()
+            for method in ("start", "stop", "captured", "take", "events"):
+                setattr(self, method, getattr(self._side, method))
+
+        @property
+        def playout(self) -> Any:
+            return self._side.playout  # raises before `start`
+
+    own: Any = Own()
+    async with open_session(peer, audio=own) as session:
+        assert session.audio is own
+
+
+async def test_a_text_is_no_parameters_of_a_response(peer: Any) -> None:
+    text: Any = "two plus two"
+    async with open_session(peer) as session:
+        for request in (session.ask(text), session.create_response(text)):
+            with pytest.raises(TypeError, match=r'a mapping, such as {"instructions": "..."}, not str; say\(\) speaks'):
+                await request
+
+
 async def test_unreachable() -> None:
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

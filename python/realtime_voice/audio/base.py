@@ -49,3 +49,13 @@ class AudioIO(Protocol):
 
     def events(self) -> list["AudioEvent"]:
         """Take what happened since the last call, in order of occurrence."""
+
+
+def check_audio_io(audio: object) -> None:
+    """Raise TypeError for what cannot be an audio side: a name, or a class in place of its instance."""
+    if not isinstance(audio, type) and all(
+        callable(getattr(audio, method, None)) for method in ("start", "stop", "captured", "events")
+    ):
+        return
+    given = f"the class {audio.__name__}: call it" if isinstance(audio, type) else type(audio).__name__
+    raise TypeError(f"audio must be an AudioIO, such as DeviceAudioIO(), not {given}")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 from realtime_core import base64
 from realtime_voice.audio import Wire
 from realtime_voice.audio.barge_in import settle
+from realtime_voice.audio.base import check_audio_io
 from realtime_voice.audio.echo import check_echo_options
 from realtime_voice.strands.convert import FromWire, ToWire
 from realtime_voice.strands.model import RealtimeModel, follow
@@ -100,6 +101,7 @@ class AudioIOBase:
             own is best in the mode "gated".
 
     Raises:
+        TypeError: `audio` is no audio side.
         ValueError: An option is wrong, or given together with `audio`, which has its own.
     """
 
@@ -126,6 +128,8 @@ class AudioIOBase:
         duck_db: float | None = None,
         local_turns: bool = False,
     ) -> None:
+        if audio is not None:
+            check_audio_io(audio)
         echo: EchoOptions = {}
         if echo_control != "auto":
             echo["echo_control"] = echo_control

@@ -46,3 +46,9 @@ async def test_how_sure_the_callback_must_be_reaches_the_device(monkeypatch: pyt
 def test_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         BidiAudioIO(**options)
+
+
+def test_what_is_no_audio_side_is_refused() -> None:
+    side: Any = "mic"
+    with pytest.raises(TypeError, match=r"audio must be an AudioIO, such as DeviceAudioIO\(\), not str"):
+        BidiAudioIO(audio=side)
