@@ -341,8 +341,9 @@ class RealtimeServer:
             )
         try:
             await socket.prepare(request)
-        except ConnectionError:  # the client left meanwhile: nobody is there to answer
-            return socket
+        except ConnectionError:  # nobody is there to answer
+            _log.debug("a client left during the handshake")
+            return web.Response()  # the socket is none: aiohttp could not end it
         self._sockets.add(socket)
         try:
             await self._session(request, socket, faults)

@@ -1,12 +1,18 @@
 """What one client or one long turn may take: turns, sentences, audio that waits."""
 
+import logging
 import signal
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from aiohttp import web
 from realtime_voice.server import SynthesisError, messages, turns, worker
 from realtime_voice.server.assistant import MAX_RESULT, MAX_SENTENCE, result_text, shortened
 from realtime_voice.server.speech import SpeechProcess
 from realtime_voice.server.voice import WordBankVoice
+from websockets.asyncio.client import connect as websocket_connect
+from websockets.exceptions import InvalidMessage
 
 
 class _AlwaysSpeech:
@@ -89,3 +95,22 @@ def test_nobody_listens_for_speech_without_turn_detection() -> None:
     started = [happening for happening in buffer.append(bytes(48 * 100)) if isinstance(happening, turns.Started)]
     assert [happening.ms for happening in started] == [205], "the clock goes on while nobody listens"
     assert detectors[-1].bytes
+
+
+async def test_a_client_that_leaves_during_the_handshake_is_no_error(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepare = web.WebSocketResponse.prepare
+
+    async def reset_and_prepare(socket: web.WebSocketResponse, request: web.BaseRequest) -> object:
+        assert request.transport is not None
+        request.transport.abort()
+        return await prepare(socket, request)
+
+    monkeypatch.setattr(web.WebSocketResponse, "prepare", reset_and_prepare)
+    caplog.set_level(logging.DEBUG, "realtime_voice.server")
+    async with start() as server:
+        with pytest.raises((InvalidMessage, ConnectionError)):
+            await websocket_connect(f"{server.url}?model=m", proxy=None)
+    assert "a client left during the handshake" in caplog.text
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
