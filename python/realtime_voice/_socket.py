@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
+import ssl
 from typing import TYPE_CHECKING, Final
 
 from websockets.asyncio.client import ClientConnection
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 CLOSE_TIMEOUT_S: Final = 1.0
+_NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
+"""OpenSSL's reasons, old and new, when the peer answers in plain text."""
 
 
 class _Discreet(logging.LoggerAdapter[logging.Logger]):
@@ -62,6 +66,8 @@ async def connect(endpoint: Endpoint, *, timeout_s: float) -> Socket:
         message = f"{endpoint.name} answered the handshake with HTTP {status}"
         if status in {401, 403}:
             raise AuthenticationError(message, "invalid_api_key") from None
+        if status == 404 and not endpoint.is_azure and not endpoint.name.endswith("/v1/realtime"):
+            message += "; the path is usually /v1/realtime"
         raise ConnectError(message, status) from None
     except TimeoutError:
         raise ConnectError(f"{endpoint.name} did not answer within {timeout_s:g} s") from None
@@ -71,7 +77,7 @@ async def connect(endpoint: Endpoint, *, timeout_s: float) -> Socket:
     except (InvalidHandshake, WebSocketClosed, EOFError) as error:
         raise ConnectError(f"{endpoint.name} does not speak WebSocket: {error}") from None
     except OSError as error:
-        raise ConnectError(f"cannot reach {endpoint.name}: {_reason(error)}") from None
+        raise ConnectError(f"cannot reach {endpoint.name}: {_reason(endpoint, error)}") from None
     return Socket(connection)
 
 
@@ -189,8 +195,14 @@ class Socket:
             self._connection.transport.abort()
 
 
-def _reason(error: OSError) -> str:
-    """Return the system's words; asyncio replaces them by the address."""
+def _reason(endpoint: Endpoint, error: OSError) -> str:
+    """Return the system's words, which asyncio replaces by the address, and what to do where that is known."""
+    if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+        return "it does not speak TLS; is ws:// meant instead of wss://?"
+    # a name with several addresses has its failures joined in words, without a number
+    if f"[Errno {errno.ECONNREFUSED}] Connect call failed" in str(error):
+        refused = os.strerror(errno.ECONNREFUSED)
+        return f"{refused}; is `{endpoint.serve_command}` running?" if endpoint.is_loopback else refused
     if error.errno and "Connect call failed" in str(error):
         return os.strerror(error.errno)
     return error.strerror or str(error)

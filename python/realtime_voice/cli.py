@@ -24,7 +24,9 @@ STOP_S: Final = 0.9
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, or 1 after one line on stderr that says what is wrong."""
-    options = parser().parse_args(arguments)
+    options, unknown = parser().parse_known_args(arguments)
+    if unknown:
+        options.refuse(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         return int(options.run(options))
     except KeyboardInterrupt:
@@ -136,6 +138,8 @@ def parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     demo.add_argument("--agent", choices=("strands", "session"), help="who answers tools (strands where installed)")
     demo.add_argument("--directory", metavar="DIR", default=".", help="where to leave the files (here)")
+    for command in commands.choices.values():
+        command.set_defaults(refuse=command.error)  # with the usage of that command
     return top
 
 

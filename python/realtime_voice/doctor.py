@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from realtime_voice.errors import AudioDeviceError
+from realtime_voice.endpoint import Endpoint, resolve
+from realtime_voice.errors import AudioDeviceError, RealtimeError
 
 EXTRAS: Final = {
     "strands": ("strands", "strands_tools"),
@@ -19,6 +20,8 @@ OK, NO, LEFT_OUT = "ok ", "NO ", "-- "
 """How a line begins; what is left out is nothing to mend."""
 LISTEN_S: Final = 1.5
 """How long the microphone is listened to."""
+REACH_S: Final = 5.0
+"""How long an endpoint may take to answer."""
 ZERO_DB: Final = -119.0
 """Less than the smallest sample: nothing but zeros."""
 
@@ -90,17 +93,25 @@ async def _listen() -> tuple[tuple[str, str], float, float]:
 
 
 def check_endpoint(say: Say) -> bool:
-    """Say where a conversation would connect to, without any secret."""
-    from realtime_voice.endpoint import resolve
+    """Say where a conversation would connect to, without any secret, and whether anything answers there."""
     from realtime_voice.talk import has_endpoint, need_server
 
     try:
         if has_endpoint(None):
-            return _tell(say, True, "endpoint", resolve().name)
+            endpoint = resolve()
+            asyncio.run(_reach(endpoint))
+            return _tell(say, True, "endpoint", f"{endpoint.name} answers")
         need_server("or set OPENAI_API_KEY or OPENAI_REALTIME_URL")
-    except (ValueError, ImportError) as error:
+    except (ValueError, ImportError, RealtimeError) as error:
         return _tell(say, False, "endpoint", str(error))
     return _tell(say, True, "endpoint", "neither key nor URL is set: the local server")
+
+
+async def _reach(endpoint: Endpoint) -> None:
+    """Open a connection and close it. Raises ConnectError, or AuthenticationError."""
+    from realtime_voice._socket import connect
+
+    await (await connect(endpoint, timeout_s=REACH_S)).close()
 
 
 def check_extras(say: Say) -> bool:

@@ -69,6 +69,12 @@ class Endpoint:
         """True when the host is this machine."""
         return is_loopback(urlsplit(self.url).hostname)
 
+    @property
+    def serve_command(self) -> str:
+        """What starts the local server at the URL's port."""
+        port = urlsplit(self.url).port
+        return "realtime serve" if port is None else f"realtime serve --port {port}"
+
     async def handshake_headers(self) -> dict[str, str]:
         """Return the headers for one handshake, with the present key. Raises AuthenticationError when there is none."""
         headers = dict(self.headers)

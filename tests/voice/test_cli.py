@@ -251,9 +251,19 @@ def said(check):
 
 
 def test_the_doctor_tells_no_secret(monkeypatch):
-    monkeypatch.setenv("OPENAI_REALTIME_URL", "wss://user:word@host.example/v1/realtime?token=hidden")
+    monkeypatch.setenv("OPENAI_REALTIME_URL", "ws://user:word@127.0.0.1:9/v1/realtime?token=hidden")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-hidden")
-    assert endpoint_line() == "ok  endpoint: wss://host.example/v1/realtime"
+    assert endpoint_line() == (
+        "NO  endpoint: cannot reach ws://127.0.0.1:9/v1/realtime: Connection refused; "
+        "is `realtime serve --port 9` running?"
+    )
+    assert not doctor.check_endpoint(print)
+
+
+async def test_the_doctor_asks_whether_the_endpoint_answers(monkeypatch):
+    async with serve() as server:
+        monkeypatch.setenv("OPENAI_REALTIME_URL", server.url)
+        assert await asyncio.to_thread(endpoint_line) == f"ok  endpoint: {server.url} answers"
 
 
 @pytest.mark.parametrize(
@@ -301,6 +311,15 @@ def test_a_taken_port_and_a_wrong_host_are_plain_words(capsys):
     assert "Errno" not in error
     error = fails(capsys, "serve", "--host", "192.0.2.1")  # an address for documents: no machine's
     assert re.search(r"cannot listen on 192\.0\.2\.1, port 8765: .* assign requested address", error)
+
+
+def test_an_unknown_option_shows_the_usage_of_its_command(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["serve", "--prot", "1"])
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("usage: realtime serve ")
+    assert "realtime serve: error: unrecognized arguments: --prot 1" in error
 
 
 def test_the_version_is_the_packages(capsys):

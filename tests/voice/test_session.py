@@ -207,8 +207,38 @@ async def test_unreachable() -> None:
     port = server.sockets[0].getsockname()[1]
     server.close()
     await server.wait_closed()
-    with pytest.raises(ConnectError, match=rf"cannot reach ws://127\.0\.0\.1:{port}/v1/realtime: .*refused"):
+    with pytest.raises(
+        ConnectError,
+        match=rf"cannot reach ws://127\.0\.0\.1:{port}/v1/realtime: .*refused; is `realtime serve --port {port}`",
+    ):
         await connect(base_url=f"ws://127.0.0.1:{port}/v1").start()
+    with pytest.raises(ConnectError, match=rf": Connection refused; is `realtime serve --port {port}` running\?$"):
+        await connect(base_url=f"ws://localhost:{port}/v1").start()  # a name, maybe of two addresses
+
+
+@pytest.mark.parametrize(("path", "hint"), [("", "; the path is usually /v1/realtime"), ("/v1", "")])
+async def test_a_path_that_nobody_serves(path: str, hint: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ConnectError, match=rf"HTTP 404{hint}$"):
+            await connect(base_url=f"ws://127.0.0.1:{port}{path}").start()
+
+
+async def test_tls_to_a_plain_server() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ConnectError, match=r"it does not speak TLS; is ws:// meant instead of wss://\?$"):
+            await connect(base_url=f"wss://127.0.0.1:{port}/v1").start()
 
 
 @pytest.mark.parametrize(
