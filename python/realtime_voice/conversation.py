@@ -148,11 +148,13 @@ class Conversation:
             audio_start_ms=entry.audio_start_ms,
         )
 
-    def agent_text(self, event: ResponsePartEvent, delta: str, final: str | None) -> AgentTranscript:
-        """Note more of what the agent says, or with `final` all of it."""
+    def agent_text(self, event: ResponsePartEvent, delta: str, final: str | None) -> AgentTranscript | None:
+        """Note more of what the agent says, or with `final` all of it; None when it was cut: nobody hears the rest."""
         entry = self._entry(event.item_id, Item(id=event.item_id, type="message", role="assistant"))
         entry.is_spoken |= isinstance(event, ResponseOutputAudioTranscriptDelta | ResponseOutputAudioTranscriptDone)
         delta = _extend(entry, event.content_index, delta, final)
+        if entry.heard is not None:
+            return None
         return AgentTranscript(
             response_id=event.response_id,
             item_id=event.item_id,

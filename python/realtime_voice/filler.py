@@ -21,7 +21,7 @@ _ENCODE: Final = {"pcm": bytes, "pcmu": g711.encode_ulaw, "pcma": g711.encode_al
 
 def saying(text: str) -> dict[str, Any]:
     """Return the parameters of a response in which the agent says `text` and nothing else."""
-    return {"instructions": f"Say only this, word for word: {text}", "tool_choice": "none"}
+    return {"instructions": f"Say only this, word for word: \u201c{text}\u201d", "tool_choice": "none"}
 
 
 class Filler:
@@ -40,7 +40,7 @@ class Filler:
     @property
     def params(self) -> dict[str, Any]:
         """Parameters of the response, beside the conversation, that says the sentence."""
-        instructions = f"Say only this, in the language of the conversation: {self.text}"
+        instructions = f"Say only this, in the language of the conversation: \u201c{self.text}\u201d"
         return {"conversation": "none", "instructions": instructions, "tool_choice": "none"}
 
     def play(self, playout: Playout) -> None:

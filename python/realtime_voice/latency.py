@@ -112,7 +112,7 @@ class TurnClock:
             response_id=response_id,
             item_id=item_id,
             speech_end_to_received_s=max(0.0, received - end),
-            speech_end_to_played_s=None if played is None else max(0.0, played - end),
+            speech_end_to_played_s=None if played is None else max(0.0, played - end, received - end),
         )
 
     def _reset(self) -> None:

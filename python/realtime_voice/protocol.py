@@ -933,14 +933,14 @@ class ClientProtocol:
         if event.response_id not in self._beside:
             if event.response_id == self._active_id:
                 self._active_items.setdefault(event.item_id, False)
-            out.append(self.conversation.agent_text(event, event.delta, None))
+            out.extend(filter(None, [self.conversation.agent_text(event, event.delta, None)]))
 
     def _on_agent_text(
         self, event: ev.ResponseOutputAudioTranscriptDone | ev.ResponseOutputTextDone, out: list[Event]
     ) -> None:
         if event.response_id not in self._beside:
             text = event.text if isinstance(event, ev.ResponseOutputTextDone) else event.transcript
-            out.append(self.conversation.agent_text(event, "", text))
+            out.extend(filter(None, [self.conversation.agent_text(event, "", text)]))
 
     def _on_audio_delta(self, event: ev.ResponseOutputAudioDelta, out: list[Event]) -> None:
         ms = len(event.delta) * 3 / 4 / _bytes_per_ms(self.config)

@@ -21,7 +21,7 @@ import re
 import threading
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import pytest
@@ -59,7 +59,7 @@ class Spoken:
     """One message of the agent, spoken or written."""
 
     text: str
-    audio: bytes
+    audio: bytes = field(repr=False)
     """Its audio: PCM16 mono, 24 kHz (in the session's output format where that is G.711)."""
     status: str
     """"completed", or "incomplete" when it was interrupted."""

@@ -18,6 +18,7 @@ import contextvars
 import dataclasses
 import functools
 import inspect
+import logging
 import re
 import textwrap
 import threading
@@ -40,6 +41,7 @@ RESULT_BYTES: Final = 64 * 1024
 THREADS: Final = 32
 """How many synchronous tools may run at once in a process; one that never returns keeps its place."""
 MESSAGE_CHARACTERS: Final = 1000
+_logger = logging.getLogger("realtime_voice.tools")
 OnInterrupt: TypeAlias = Literal["finish", "cancel"]
 """What a user's interruption does to a running tool."""
 
@@ -248,6 +250,7 @@ def _result(name: str, task: asyncio.Task[Any]) -> Any:
         raise error  # KeyboardInterrupt and its kind are not the model's business
     if isinstance(error, ToolError):
         raise ToolError(str(error)[:MESSAGE_CHARACTERS]) from error
+    _logger.warning("tool %s failed", name, exc_info=error)
     raise ToolError(f"{name} failed: {type(error).__name__}: {error}"[:MESSAGE_CHARACTERS]) from error
 
 

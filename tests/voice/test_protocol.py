@@ -504,6 +504,15 @@ def test_interruption_of_a_complete_answer_truncates_what_was_not_heard() -> Non
     assert (truncate["item_id"], truncate["content_index"], truncate["audio_end_ms"]) == ("item_a", 0, 500)
 
 
+def test_words_behind_a_cut_are_told_by_nobody() -> None:
+    server = Server()
+    server.begin()
+    server.speak("one two three four", done=False)
+    server.protocol.interrupt([Heard("item_a", 0, 100, 400)], by_server=True)
+    assert only(server.speak("five six"), ev.AgentTranscript) == []
+    assert len(only(server.speak("seven", item="item_b"), ev.AgentTranscript)) == 2
+
+
 def test_interruption_of_a_running_answer_is_left_to_a_server_that_does_it() -> None:
     server = Server()
     server.begin()

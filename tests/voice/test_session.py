@@ -1116,7 +1116,7 @@ async def test_filler_breaks_the_silence_of_a_long_tool_once(peer: Any) -> None:
         await peer.end_response()
         create = await peer.expect("response.create")
         assert create["response"]["conversation"] == "none"
-        assert create["response"]["instructions"].endswith("One moment.")
+        assert create["response"]["instructions"].endswith("“One moment.”")
         await peer.nothing()  # one filler for both
         metadata = create["response"]["metadata"]
         await peer.begin_response("resp_side", conversation_id=None, metadata=metadata)

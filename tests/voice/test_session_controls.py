@@ -48,7 +48,7 @@ async def test_say_is_part_of_the_conversation(peer: Any) -> None:
     async with open_session(peer) as session:
         saying = asyncio.create_task(session.say("Good morning."))
         create = await peer.expect("response.create")
-        assert create["response"]["instructions"].endswith(": Good morning.")
+        assert create["response"]["instructions"].endswith(": “Good morning.”")
         assert create["response"]["tool_choice"] == "none"
         assert "conversation" not in create["response"]
         await answer(peer, create)
@@ -67,7 +67,7 @@ async def test_a_response_that_never_ends_is_not_waited_for_for_ever(peer: Any) 
 async def test_the_greeting_comes_first(peer: Any) -> None:
     async with open_session(peer, greeting="Welcome!") as session:
         create = await peer.expect("response.create")
-        assert create["response"]["instructions"].endswith(": Welcome!")
+        assert create["response"]["instructions"].endswith(": “Welcome!”")
         await answer(peer, create)
         async with asyncio.timeout(PATIENCE_S):
             async for event in session:

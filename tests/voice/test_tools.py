@@ -399,3 +399,18 @@ async def test_thread_that_outlives_its_loop_harms_nothing() -> None:
 
     await asyncio.to_thread(run)
     await asyncio.sleep(0.3)
+
+
+async def test_what_a_tool_raises_is_logged_for_the_developer(caplog: pytest.LogCaptureFixture) -> None:
+    def breaks() -> None:
+        raise KeyError("gone")
+
+    def refuses() -> None:
+        raise ToolError("ask again tomorrow")
+
+    for function in (breaks, refuses):
+        with pytest.raises(ToolError):
+            await Toolbox([function]).call(function.__name__, {})
+    (record,) = caplog.records
+    assert record.getMessage() == "tool breaks failed"
+    assert record.exc_info is not None

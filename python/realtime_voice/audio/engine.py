@@ -43,6 +43,8 @@ class GateOptions(TypedDict, total=False):
 
     mode: Literal["open", "gated", "push_to_talk"]
     chunk_ms: int
+    vad: Literal["light", "neural", "staggered"]
+    """Which detector tells of speech and gates; "neural" and "staggered" want the extra `vad`. See docs/speech.md."""
     quiet_chunk_ms: int
     """Of chunks while nobody speaks: `chunk_ms` or, unless given, 100 ms if that is more."""
     pre_roll_ms: int

@@ -461,6 +461,7 @@ def test_options_are_checked_when_they_are_given(kind):
         kind(pre_roll_ms=9000)
     with pytest.raises(ValueError, match="mode must be"):
         kind(mode="half")
+    kind(vad="neural")
 
 
 async def test_blocks_may_be_longer(clock):

@@ -6,9 +6,11 @@ import random
 from typing import Any
 
 import pytest
+from realtime_voice.audio import Wire
 from realtime_voice.events import ContentPart, Item
+from realtime_voice.filler import Filler, saying
 from realtime_voice.server import Call, Context, Say, grammar, numerals
-from realtime_voice.server.assistant import Assistant, expression_of, spoken_expression, spoken_result
+from realtime_voice.server.assistant import Assistant, expression_of, spoken_expression, spoken_result, told_to_say
 
 CALCULATOR = {
     "type": "function", "name": "calculator", "description": "Calculates.",
@@ -240,3 +242,9 @@ def test_grammar_leaves_out_what_the_ears_do_not_know() -> None:
 )
 def test_names_as_words(name: str, spoken: str) -> None:
     assert grammar.spoken(name) == spoken
+
+
+@pytest.mark.parametrize("text", ["Your account is open.", "Welcome to the bank!", 'It says "closed", sorry.'])
+def test_what_a_session_wants_said_is_said_word_for_word(text: str) -> None:
+    assert told_to_say(saying(text)["instructions"]) == text
+    assert told_to_say(Filler(text, Wire()).params["instructions"]) == text
