@@ -127,7 +127,8 @@ async def there_and_back():
         tone = pcm[sounding(pcm)]
         middle = tone[rate // 10 : -rate // 10]
         assert frequency(middle, rate) == pytest.approx(1000, abs=2)
-        assert np.abs(middle.astype(float)).max() == pytest.approx(16384, rel=0.03)
+        # Not the very peak: what a starved card leaves out is an edge, behind which a filter swings.
+        assert np.percentile(np.abs(middle.astype(float)), 99) == pytest.approx(16384, rel=0.03)
     return received[sounding(received)], starved
 
 

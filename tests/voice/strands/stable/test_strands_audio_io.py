@@ -103,7 +103,7 @@ def test_the_streams_are_strands_streams() -> None:
         ({"output_frames_per_buffer": 0}, "output_frames_per_buffer must be a whole number from 1"),
         ({"input_buffer_size": 1.5}, "input_buffer_size must be a whole number"),
         ({"output_buffer_size": True}, "output_buffer_size must be a whole number"),
-        ({"audio": object(), "input_device_index": 1}, "belong to the sound devices"),
+        ({"audio": PushAudioIO(), "input_device_index": 1}, "belong to the sound devices"),
     ],
 )
 def test_options_refused(options: dict[str, Any], words: str) -> None:
