@@ -91,27 +91,34 @@ def table(rows: list[dict]) -> str:
     return "\n".join(out)
 
 
+def frame(axis: Axis, *, left: int, width: int, right: int, height: int, font: int) -> list[str]:
+    """The beginning of a picture: white paper, and the axis on top of what will be drawn, with a line for each tick."""
+    size = f"{left + width + right} {height + 50}"
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-left} -40 {size}" font-size="{font}">',
+        f'<rect x="{-left}" y="-40" width="{left + width + right}" height="{height + 50}" fill="white"/>',
+        f'<text x="{width / 2}" y="-24" text-anchor="middle">{escape(axis.title)}</text>',
+    ]
+    for tick in axis.ticks:
+        at = axis.place(tick) * width
+        out.append(
+            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="0" y2="{height}" stroke="{"#666" if tick == 1 else "#ddd"}"/>'
+            f'<text x="{at:.1f}" y="-6" text-anchor="middle" fill="#666">{tick:g}</text>'
+        )
+    return out
+
+
 def plot(rows: list[dict]) -> str:
     """Every row a line from 1 with a dot for each peer, on a logarithmic scale."""
     rows = [row for row in rows if row["peers"]]
     ratios = [peer["ratio"] for row in rows for peer in row["peers"].values()]
-    axis = Axis("", min(0.2, *ratios), max(200, *ratios), [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200], logarithmic=True)
+    ticks = [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200]
+    title = "time of the peer as a multiple of ours"
+    axis = Axis(title, min(0.2, *ratios), max(200, *ratios), ticks, logarithmic=True)
     names = sorted({name for row in rows for name in row["peers"]})
     colour_of = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
     width, step = 640, 24
-    height = step * len(rows)
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-310 -40 {width + 380} {height + 60}" font-size="11">',
-        f'<rect x="-310" y="-40" width="{width + 380}" height="{height + 60}" fill="white"/>',
-        f'<text x="{width / 2}" y="-24" text-anchor="middle">time of the peer as a multiple of ours</text>',
-    ]
-    for tick in axis.ticks:
-        left = axis.place(tick) * width
-        colour = "#666" if tick == 1 else "#ddd"
-        out.append(
-            f'<line x1="{left:.1f}" x2="{left:.1f}" y1="0" y2="{height}" stroke="{colour}"/>'
-            f'<text x="{left:.1f}" y="-6" text-anchor="middle">{tick:g}</text>'
-        )
+    out = frame(axis, left=310, width=width, right=70, height=step * len(rows), font=11)
     for index, row in enumerate(rows):
         top = step * (index + 0.5)
         name = row["group"] + ("" if row["ours"] == OURS else f" ({row['ours'].removeprefix('ours_')})")
@@ -130,20 +137,9 @@ def plot(rows: list[dict]) -> str:
 def picture(rows: list[dict]) -> str:
     """A bar for each of SHOWN, as long as the peer takes while ours takes 1, on a logarithmic scale."""
     found = {(row["group"], row["ours"]): row["peers"] for row in rows}
-    axis = Axis("", 1, 100, [1, 2, 5, 10, 20, 50, 100], logarithmic=True)
+    axis = Axis("time it takes elsewhere, here 1", 1, 100, [1, 2, 5, 10, 20, 50, 100], logarithmic=True)
     width, step = 480, 26
-    height = step * len(SHOWN)
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-220 -40 {width + 380} {height + 50}" font-size="12">',
-        f'<rect x="-220" y="-40" width="{width + 380}" height="{height + 50}" fill="white"/>',
-        f'<text x="{width / 2}" y="-24" text-anchor="middle">time it takes elsewhere, here 1</text>',
-    ]
-    for tick in axis.ticks:
-        left = axis.place(tick) * width
-        out.append(
-            f'<line x1="{left:.1f}" x2="{left:.1f}" y1="0" y2="{height}" stroke="#ddd"/>'
-            f'<text x="{left:.1f}" y="-6" text-anchor="middle" fill="#666">{tick:g}</text>'
-        )
+    out = frame(axis, left=220, width=width, right=160, height=step * len(SHOWN), font=12)
     for index, (group, ours, peer, what, way) in enumerate(SHOWN):
         ratio, top = found[group, ours][peer]["ratio"], step * index
         out.append(

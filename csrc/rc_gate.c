@@ -75,7 +75,8 @@ static int is_valid(const rc_gate_config *c)
     return within(c->rate, RC_RESAMPLE_MIN_RATE, RC_RESAMPLE_MAX_RATE) && c->wire <= RC_WIRE_PCMA &&
            within(c->wire_rate, RC_RESAMPLE_MIN_RATE, RC_RESAMPLE_MAX_RATE) && c->mode <= RC_GATE_PUSH_TO_TALK &&
            within(c->chunk_ms, 10, 1000) &&
-           (c->quiet_chunk_ms == 0 || within(c->quiet_chunk_ms, c->chunk_ms, 1000)) && c->pre_roll_ms <= 5000 && within(c->hangover_ms, 10, 5000) &&
+           (c->quiet_chunk_ms == 0 || within(c->quiet_chunk_ms, c->chunk_ms, 1000)) &&
+           c->pre_roll_ms <= 5000 && within(c->hangover_ms, 10, 5000) &&
            within(c->min_speech_ms, 10, 1000) && c->close_threshold >= 0 &&
            c->close_threshold <= c->open_threshold && c->open_threshold <= 1;
 }
